@@ -1,0 +1,1 @@
+//! scriptsock: a live-programmable socket server.
