@@ -1,0 +1,171 @@
+//! Datagram sockets, in batches where the system has them: UDP by `recvmmsg` and `sendmmsg` on
+//! Linux, Unix datagrams one at a time (a slot of `recvmmsg` that held an unnamed peer does not
+//! give the next one's address). What the datagrams mean is for `datagram` in the crate's root.
+
+use std::io;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::task::{Context, Poll, ready};
+
+use tokio::net::{UdpSocket, UnixDatagram};
+
+use super::Endpoint;
+use super::udp::{Receiver, send_run};
+
+/// A datagram on its way out.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// Where it goes.
+    pub to: &'a Endpoint,
+    /// The address it leaves from; counts on wildcard sockets alone.
+    pub from: &'a Endpoint,
+    /// Its content.
+    pub data: &'a [u8],
+}
+
+/// A bound datagram socket.
+pub enum DatagramSocket {
+    /// UDP.
+    Udp {
+        /// The socket.
+        socket: UdpSocket,
+        /// Its buffers.
+        receiver: Receiver,
+        /// Bound to every address: replies must name the one they leave from.
+        wildcard: bool,
+    },
+    /// A Unix datagram socket.
+    Unix {
+        /// The socket.
+        socket: UnixDatagram,
+        /// Takes the largest datagram.
+        buffer: Box<[u8]>,
+    },
+}
+
+/// The largest datagram: what the length field of UDP can say.
+pub(super) const LARGEST: usize = 65_535;
+
+impl DatagramSocket {
+    /// A UDP socket.
+    ///
+    /// # Errors
+    /// The runtime does not take the socket.
+    pub fn udp(socket: std::net::UdpSocket, wildcard: bool) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let receiver = Receiver::new(local, wildcard);
+        Ok(Self::Udp { socket: UdpSocket::from_std(socket)?, receiver, wildcard })
+    }
+
+    /// A Unix datagram socket.
+    ///
+    /// # Errors
+    /// The runtime does not take the socket.
+    pub fn unix(socket: std::os::unix::net::UnixDatagram) -> io::Result<Self> {
+        let buffer = vec![0; LARGEST].into_boxed_slice();
+        Ok(Self::Unix { socket: UnixDatagram::from_std(socket)?, buffer })
+    }
+
+    /// Our own address.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local(&self) -> io::Result<Endpoint> {
+        match self {
+            Self::Udp { socket, .. } => socket.local_addr().map(Endpoint::from),
+            Self::Unix { socket, .. } => socket.local_addr().map(|local| Endpoint::from(&local)),
+        }
+    }
+
+    /// Receives what is there, a batch at most, and hands each datagram to `take` with its peer
+    /// and, on wildcard sockets, the address it came to. Where `take` breaks off, the rest of the
+    /// batch is kept for the next call.
+    ///
+    /// # Errors
+    /// The system's; such as a peer's port that is closed, which concerns no other peer.
+    pub fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        mut take: impl FnMut(Endpoint, Option<IpAddr>, &[u8]) -> ControlFlow<()>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let received = match self {
+                Self::Udp { socket, receiver, .. } => {
+                    if receiver.is_empty() {
+                        ready!(socket.poll_recv_ready(context))?;
+                        receiver.receive(socket)
+                    } else {
+                        receiver.hand_out(|peer, local, data| take(peer.into(), local, data));
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Self::Unix { socket, buffer } => {
+                    ready!(socket.poll_recv_ready(context))?;
+                    match socket.try_recv_from(buffer) {
+                        Ok((length, peer)) => {
+                            let _ = take(Endpoint::from(&peer), None, &buffer[..length]);
+                            return Poll::Ready(Ok(()));
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+            };
+            match received {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Sends a first part of the `count` datagrams that `datagram` knows by their place; says how
+    /// many of them are done with. One that the system refuses is dropped, as a network may.
+    ///
+    /// # Errors
+    /// The runtime's.
+    pub fn poll_send<'a>(
+        &mut self,
+        context: &mut Context<'_>,
+        count: usize,
+        datagram: impl Fn(usize) -> Datagram<'a>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let sent = match self {
+                Self::Udp { socket, wildcard, .. } => {
+                    ready!(socket.poll_send_ready(context))?;
+                    send_run(socket, *wildcard, count, &datagram)
+                }
+                Self::Unix { socket, .. } => {
+                    ready!(socket.poll_send_ready(context))?;
+                    send_unix(socket, datagram(0))
+                }
+            };
+            match sent {
+                Ok(sent) => return Poll::Ready(Ok(sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    let to = datagram(0).to;
+                    tracing::debug!(%to, %error, "a datagram could not be sent");
+                    return Poll::Ready(Ok(1));
+                }
+            }
+        }
+    }
+}
+
+fn send_unix(socket: &UnixDatagram, datagram: Datagram<'_>) -> io::Result<usize> {
+    let path: Option<&PathBuf> = match datagram.to {
+        Endpoint::Unix(path) => path.as_ref(),
+        Endpoint::Inet(_) => None,
+    };
+    let path = path.ok_or_else(|| io::Error::other("the peer has no name to answer to"))?;
+    match socket.try_send_to(datagram.data, path) {
+        // The peer's own queue is full, which the socket's readiness does not tell: waiting for
+        // it would spin, so the datagram is dropped, as a network would.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::Error::other("the peer's queue is full"))
+        }
+        sent => sent.map(|_| 1),
+    }
+}

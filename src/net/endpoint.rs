@@ -1,0 +1,56 @@
+//! One end of a connection: an address that can be shown, compared and sent to.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// An IP address and port.
+    Inet(SocketAddr),
+    /// The path of a Unix socket; most clients have none.
+    Unix(Option<PathBuf>),
+}
+
+impl Endpoint {
+    /// The IP address, where there is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Inet(address) => Some(address.ip()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The port, where there is one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Inet(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::Inet(address)
+    }
+}
+
+impl From<&tokio::net::unix::SocketAddr> for Endpoint {
+    fn from(address: &tokio::net::unix::SocketAddr) -> Self {
+        Self::Unix(address.as_pathname().map(PathBuf::from))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => address.fmt(f),
+            Self::Unix(Some(path)) => path.display().fmt(f),
+            Self::Unix(None) => f.write_str("unnamed"),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Bytes as text for a log or a terminal. Pure: what to show, and where, is for others to say.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// Bytes shown so that no terminal and no log reader can be fooled by them: valid UTF-8 as it is,
+/// control characters and invalid bytes escaped (`\n`, `\r`, `\t`, `\xHH`).
+///
+/// A precision bounds it: `{:.64}` shows 64 bytes at most, and then how many there were.
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl Display for Printable<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let shown = head(self.0, out.precision().unwrap_or(usize::MAX));
+        for chunk in shown.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                write_char(out, c)?;
+            }
+            write_hex(out, chunk.invalid())?;
+        }
+        if shown.len() < self.0.len() {
+            write!(out, "… ({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as a hex dump: offset, sixteen bytes, and the printable ASCII among them. A precision
+/// bounds it as it does [`Printable`].
+#[derive(Debug, Clone, Copy)]
+pub struct HexDump<'a>(pub &'a [u8]);
+
+impl Display for HexDump<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        let limit = out.precision().unwrap_or(usize::MAX).min(self.0.len());
+        for (row, bytes) in self.0[..limit].chunks(16).enumerate() {
+            write!(out, "{}{:08x} ", if row == 0 { "" } else { "\n" }, row * 16)?;
+            for place in 0..16 {
+                let gap = if place == 8 { " " } else { "" };
+                match bytes.get(place) {
+                    Some(byte) => write!(out, "{gap} {byte:02x}")?,
+                    None => write!(out, "{gap}   ")?,
+                }
+            }
+            let shown = |byte: &u8| if matches!(byte, b' '..=b'~') { *byte as char } else { '.' };
+            write!(out, "  |{}|", bytes.iter().map(shown).collect::<String>())?;
+        }
+        if limit < self.0.len() {
+            write!(out, "\n… ({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// The name most like `wanted`, if any is like it at all.
+#[must_use]
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // One slip in three letters is a misspelling, more is another word.
+    let most = (wanted.chars().count() / 3).max(1);
+    names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
+        .filter(|&(distance, _)| distance <= most)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Writes one character; a control character (C0, DEL, C1) as its escape.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_char(out: &mut impl Write, c: char) -> fmt::Result {
+    match c {
+        '\n' => out.write_str("\\n"),
+        '\r' => out.write_str("\\r"),
+        '\t' => out.write_str("\\t"),
+        c if c.is_control() => write_hex(out, c.encode_utf8(&mut [0; 4]).as_bytes()),
+        c => out.write_char(c),
+    }
+}
+
+fn write_hex(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(out, "\\x{byte:02x}"))
+}
+
+/// The first `limit` bytes, less where the cut would go through a character.
+fn head(bytes: &[u8], limit: usize) -> &[u8] {
+    if bytes.len() <= limit {
+        return bytes;
+    }
+    // A character has three continuation bytes at most; more of them are no character anyway.
+    let boundary = (limit.saturating_sub(3)..=limit).rev().find(|&at| bytes[at] & 0xc0 != 0x80);
+    &bytes[..boundary.unwrap_or(limit)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(bytes: &[u8]) -> String {
+        Printable(bytes).to_string()
+    }
+
+    #[test]
+    fn valid_text_stays_as_it_is() {
+        assert_eq!(shown("show 信息 \\ \"é\" 😀".as_bytes()), "show 信息 \\ \"é\" 😀");
+        assert_eq!(shown(b""), "");
+    }
+
+    #[test]
+    fn a_hex_dump_has_offsets_bytes_and_text() {
+        let dump = HexDump(b"GET / HTTP/1.1\r\nHo").to_string();
+        let rows = [
+            "00000000  47 45 54 20 2f 20 48 54  54 50 2f 31 2e 31 0d 0a  |GET / HTTP/1.1..|",
+            "00000010  48 6f                                             |Ho|",
+        ];
+        assert_eq!(dump, rows.join("\n"));
+        assert!(format!("{:.16}", HexDump(&[0; 17])).ends_with("|................|\n… (17 bytes)"));
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(shown(b"a\nb\rc\td\0e\x1b[31mf\x7f"), "a\\nb\\rc\\td\\x00e\\x1b[31mf\\x7f");
+        assert_eq!(shown("C1: \u{9b}".as_bytes()), "C1: \\xc2\\x9b");
+    }
+
+    #[test]
+    fn invalid_bytes_are_escaped() {
+        assert_eq!(shown(b"\xffabc\xe4\xbf"), "\\xffabc\\xe4\\xbf");
+    }
+
+    #[test]
+    fn a_precision_bounds_it() {
+        assert_eq!(format!("{:.5}", Printable(b"hello")), "hello");
+        assert_eq!(format!("{:.5}", Printable(b"hello world")), "hello… (11 bytes)");
+        assert_eq!(format!("{:.0}", Printable(b"x")), "… (1 bytes)");
+    }
+
+    #[test]
+    fn a_bound_does_not_cut_a_character() {
+        let text = "a信息";
+        assert_eq!(format!("{:.3}", Printable(text.as_bytes())), "a… (7 bytes)");
+        assert_eq!(format!("{:.4}", Printable(text.as_bytes())), "a信… (7 bytes)");
+        assert_eq!(format!("{:.2}", Printable(&[0x80; 9])), "\\x80\\x80… (9 bytes)");
+    }
+}
