@@ -1,0 +1,32 @@
+-- Takes one line of plain text and refuses everything else, with the reason.
+--
+-- Start:    scriptsock --script reject.lua
+-- Try:      echo "hello" | nc -N 127.0.0.1 7890
+--           printf 'bell\a\n' | nc -N 127.0.0.1 7890
+-- Protocol: "OK" and the text, or "ERR" and the reason; the log says what was rejected
+
+local MAX_BYTES = 80
+
+local function fault(text)
+  if text == "" then
+    return "empty"
+  end
+  if #text > MAX_BYTES then
+    return "too long"
+  end
+  if text:find("%c") then
+    return "control byte"
+  end
+  return nil
+end
+
+return {
+  on_message = function(msg)
+    local text = msg:gsub("\r?\n$", "")
+    local reason = fault(text)
+    if reason then
+      return nil, reason, `ERR {reason}\n` -- rejected; the third value is the reply
+    end
+    return `OK {text}\n`
+  end,
+}

@@ -1,0 +1,30 @@
+-- Answers each message turned round: "abc" gives "cba".
+--
+-- Start:    scriptsock --script reverse.lua
+-- Try:      echo "hello" | nc -N 127.0.0.1 7890
+-- Protocol: text is turned round by code points, anything that is no UTF-8 by bytes;
+--           a newline at the end (LF or CRLF) stays at the end
+
+local function split_newline(msg)
+  local newline = if msg:sub(-2) == "\r\n" then "\r\n" elseif msg:sub(-1) == "\n" then "\n" else ""
+  return msg:sub(1, #msg - #newline), newline
+end
+
+local function reverse(text)
+  local count = utf8.len(text) -- nil where the bytes are no UTF-8
+  if count == nil or count == #text then
+    return text:reverse()
+  end
+
+  local turned = table.create(count)
+  for _, code in utf8.codes(text) do
+    turned[count] = utf8.char(code)
+    count -= 1
+  end
+  return table.concat(turned)
+end
+
+return function(msg)
+  local text, newline = split_newline(msg)
+  return reverse(text) .. newline
+end
