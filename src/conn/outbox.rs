@@ -1,0 +1,258 @@
+//! What waits to be sent: the bytes of a stream, or the datagrams of a socket. Bounded; the task
+//! that writes it is woken when there is something new.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::Conn;
+use super::task::{Task, Waiters};
+
+/// Outgoing bytes of one connection above which a send waits, or is refused with "full".
+pub const HIGH_WATER: usize = 1024 * 1024;
+
+/// What a UDP datagram holds at most: 65,535 less the headers of IPv4 and UDP.
+pub const MAX_DATAGRAM: usize = 65_507;
+
+/// Why something was not queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendError {
+    /// The connection is closing or gone.
+    Closed,
+    /// `HIGH_WATER` bytes are queued.
+    Full,
+    /// All connections of the worker together have as much queued as they may.
+    Crowded,
+    /// A datagram cannot hold so much.
+    TooLong,
+}
+
+impl SendError {
+    /// The word a script gets.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Full | Self::Crowded => "full",
+            Self::TooLong => "message too long",
+        }
+    }
+}
+
+/// Where the outgoing bytes of a connection wait for its socket.
+pub enum Outbox {
+    /// Bytes of a stream, in order.
+    Stream(StreamQueue),
+    /// The datagrams of the socket that the peer's own came in on.
+    Datagrams(Rc<Outgoing>),
+}
+
+/// The outgoing bytes of a stream. Its buffer is borrowed from the worker's spare ones while
+/// there is something in it, so an idle connection holds none.
+pub struct StreamQueue {
+    bytes: RefCell<Vec<u8>>,
+    sent: Cell<usize>,
+    spares: Rc<Spares>,
+}
+
+/// What the stream queues of one worker share: empty buffers, and a bound on what all of them
+/// hold.
+pub struct Spares {
+    buffers: RefCell<Vec<Vec<u8>>>,
+    queued: Cell<usize>,
+    limit: usize,
+}
+
+impl Spares {
+    /// More buffers than this many are freed.
+    const COUNT: usize = 16;
+    /// Buffers that have grown beyond this are freed.
+    const CAPACITY: usize = 256 * 1024;
+
+    /// For queues that may hold `limit` bytes together.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { buffers: RefCell::default(), queued: Cell::new(0), limit }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        self.buffers.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Counts bytes that are to be queued; refuses them over the limit.
+    fn claim(&self, count: usize) -> Result<(), SendError> {
+        let queued = self.queued.get() + count;
+        if queued > self.limit {
+            return Err(SendError::Crowded);
+        }
+        self.queued.set(queued);
+        Ok(())
+    }
+
+    fn release(&self, count: usize) {
+        self.queued.set(self.queued.get() - count);
+    }
+
+    fn give(&self, mut buffer: Vec<u8>) {
+        let mut spares = self.buffers.borrow_mut();
+        if spares.len() < Self::COUNT && buffer.capacity() <= Self::CAPACITY {
+            buffer.clear();
+            spares.push(buffer);
+        }
+    }
+}
+
+impl StreamQueue {
+    /// An empty queue that borrows from `spares`.
+    #[must_use]
+    pub fn new(spares: Rc<Spares>) -> Self {
+        Self { bytes: RefCell::default(), sent: Cell::new(0), spares }
+    }
+
+    /// How many bytes wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.borrow().len() - self.sent.get()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn push(&self, data: &[u8]) -> Result<(), SendError> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.spares.claim(data.len())?;
+        let mut bytes = self.bytes.borrow_mut();
+        if bytes.capacity() == 0 {
+            *bytes = self.spares.take();
+        }
+        if self.sent.get() > bytes.len() / 2 {
+            bytes.drain(..self.sent.take());
+        }
+        bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Lends the waiting bytes to `write`, which says how many of them it took.
+    pub fn write<E>(
+        &self,
+        write: impl FnOnce(&[u8]) -> Poll<Result<usize, E>>,
+    ) -> Poll<Result<usize, E>> {
+        let mut bytes = self.bytes.borrow_mut();
+        let taken = write(&bytes[self.sent.get()..]);
+        if let Poll::Ready(Ok(count)) = &taken {
+            self.spares.release(*count);
+            self.sent.set(self.sent.get() + count);
+            if self.sent.get() == bytes.len() {
+                self.sent.set(0);
+                self.spares.give(std::mem::take(&mut bytes));
+            }
+        }
+        taken
+    }
+
+    /// Drops what waits.
+    pub fn clear(&self) {
+        self.spares.release(self.len());
+        self.sent.set(0);
+        self.bytes.take();
+    }
+}
+
+impl Drop for StreamQueue {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Datagrams on their way out of one socket.
+#[derive(Default)]
+pub struct Outgoing {
+    queue: RefCell<Queue>,
+    closing: RefCell<Vec<Rc<Conn>>>,
+    task: Task,
+    waiters: Waiters,
+}
+
+/// The content of [`Outgoing`]: all bytes in one buffer, and who gets which part.
+#[derive(Default)]
+pub struct Queue {
+    /// The datagrams, one behind the other.
+    pub bytes: Vec<u8>,
+    /// For each its peer and its length.
+    pub datagrams: Vec<(Rc<Conn>, usize)>,
+}
+
+impl Outgoing {
+    pub(super) fn push(&self, peer: &Rc<Conn>, data: &[u8]) -> Result<(), SendError> {
+        if data.len() > MAX_DATAGRAM {
+            return Err(SendError::TooLong);
+        }
+        if !self.has_room() {
+            return Err(SendError::Full);
+        }
+        let mut queue = self.queue.borrow_mut();
+        queue.bytes.extend_from_slice(data);
+        queue.datagrams.push((Rc::clone(peer), data.len()));
+        self.wake();
+        Ok(())
+    }
+
+    /// Whether another datagram would be taken: the queue is bounded in bytes, and in datagrams
+    /// because empty ones take room too.
+    pub(super) fn has_room(&self) -> bool {
+        let queue = self.queue.borrow();
+        queue.bytes.len() < HIGH_WATER && queue.datagrams.len() < HIGH_WATER / 64
+    }
+
+    /// Those who wait for the queue to shrink.
+    pub(super) fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// Something left the queue.
+    pub fn progressed(&self) {
+        self.waiters.wake();
+    }
+
+    /// Whether there is something new to do since this was last asked.
+    pub fn take_missed(&self) -> bool {
+        self.task.take_missed()
+    }
+
+    /// Wakes the socket's task, unless that is at work and will see what changed.
+    pub fn wake(&self) {
+        self.task.wake();
+    }
+
+    /// A script closed or reset the peer.
+    pub(super) fn push_closing(&self, peer: &Rc<Conn>) {
+        self.closing.borrow_mut().push(Rc::clone(peer));
+        self.wake();
+    }
+
+    /// The peers that a script closed since this was last asked.
+    #[must_use]
+    pub fn take_closing(&self) -> Vec<Rc<Conn>> {
+        self.closing.take()
+    }
+
+    /// Says whether the socket's task is at work.
+    pub fn set_at_work(&self, at_work: bool) {
+        self.task.set_at_work(at_work);
+    }
+
+    /// The queue, for the task that empties it.
+    pub fn queue(&self) -> &RefCell<Queue> {
+        &self.queue
+    }
+
+    /// The task that empties the queue is to be woken by `waker`.
+    pub fn register(&self, waker: &Waker) {
+        self.task.register(waker);
+    }
+}

@@ -1,0 +1,186 @@
+//! A datagram socket and its peers, each a connection to the handler: answers their datagrams in
+//! order, remembers them for the peer timeout, and sends in batches. Knows no socket type and no
+//! Lua.
+
+mod clock;
+mod peers;
+
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::task::{spawn_local, yield_now};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::conn::{Outgoing, Reason, Transport};
+use crate::handler::Handler;
+use crate::net::Listener;
+use crate::net::datagram::{Datagram, DatagramSocket};
+use crate::service::Service;
+use clock::Clock;
+use peers::Table;
+
+/// Batches that one wake-up handles before others get their turn.
+const BATCHES_PER_TURN: usize = 4;
+
+/// A turn that took longer than this ends with the datagram at hand, so that slow calls for many
+/// peers hold others up by one call and not by a batch of them.
+const LONGEST_TURN: Duration = Duration::from_millis(1);
+
+/// Which socket it is, and what it shares with others.
+pub struct Site {
+    /// Where the socket was asked for.
+    pub listener: Arc<Listener>,
+    /// UDP or Unix datagrams.
+    pub transport: Transport,
+    /// Peers known to the whole process, which `--max-peers` bounds.
+    pub known: Arc<AtomicUsize>,
+    /// Follows the callbacks that wait.
+    pub tasks: TaskTracker,
+}
+
+/// Serves a socket until the server drains and its peers are gone.
+pub async fn serve<H: Handler + 'static>(
+    mut socket: DatagramSocket,
+    site: Site,
+    service: Rc<Service<H>>,
+) {
+    let local = match socket.local() {
+        Ok(local) => local,
+        Err(error) => return warn!(%error, "a datagram socket has no address"),
+    };
+    let outgoing = Rc::<Outgoing>::default();
+    service.enter_socket(&outgoing);
+    let table = Table::new(service, site, Rc::clone(&outgoing), local);
+    let mut clock = Clock::default();
+    loop {
+        let turn = poll_fn(|context| {
+            outgoing.register(context.waker());
+            outgoing.set_at_work(true);
+            let turn = poll_turn(&table, &mut socket, &mut clock, context);
+            outgoing.set_at_work(false);
+            if turn.is_pending() && outgoing.take_missed() {
+                context.waker().wake_by_ref();
+            }
+            turn
+        });
+        match turn.await {
+            Turn::Done => return,
+            // Only a task of its own waits until the runtime has looked for new input: this one
+            // may be woken before by what the calls of its peers send.
+            Turn::Long => drop(spawn_local(yield_now()).await),
+        }
+    }
+}
+
+/// How a turn ended that is not to be waited behind.
+enum Turn {
+    /// The server drains, and all peers are gone.
+    Done,
+    /// It took so long that others must have theirs.
+    Long,
+}
+
+/// Does everything that is due.
+fn poll_turn<H: Handler + 'static>(
+    table: &Rc<Table<H>>,
+    socket: &mut DatagramSocket,
+    clock: &mut Clock,
+    context: &mut Context<'_>,
+) -> Poll<Turn> {
+    let begin = Instant::now();
+    for _ in 0..BATCHES_PER_TURN {
+        // What is noted from here on was not looked at yet.
+        table.outgoing.take_missed();
+        for conn in table.outgoing.take_closing() {
+            table.end_if_idle(&conn, conn.ordered_end().unwrap_or(Reason::Closed));
+        }
+        table.announce_generation();
+        ready!(poll_flush(&table.outgoing, socket, context));
+        if table.service.is_draining() {
+            table.end_all_idle();
+            if !table.peers.borrow().is_empty() {
+                return Poll::Pending;
+            }
+            return poll_flush(&table.outgoing, socket, context).map(|()| Turn::Done);
+        }
+        while clock.poll_silent(table, context).is_ready() {}
+        let received = socket.poll_receive(context, |peer, local, data| {
+            table.receive(clock, peer, local, data);
+            if begin.elapsed() < LONGEST_TURN {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        match received {
+            Poll::Ready(Ok(())) => {}
+            // Such as a peer whose port is closed: it concerns nobody else.
+            Poll::Ready(Err(error)) => debug!(%error, "a datagram could not be received"),
+            Poll::Pending => return Poll::Pending,
+        }
+        if begin.elapsed() >= LONGEST_TURN {
+            // What the calls have sent does not wait for the others.
+            let _ = poll_flush(&table.outgoing, socket, context);
+            return Poll::Ready(Turn::Long);
+        }
+    }
+    // Who waits for a flush must see the queue empty now and then, however busy the socket is. A
+    // socket that takes no more wakes this task.
+    let _ = poll_flush(&table.outgoing, socket, context);
+    context.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Sends what is queued; pending while the socket does not take it.
+fn poll_flush(
+    outgoing: &Outgoing,
+    socket: &mut DatagramSocket,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    let mut queue = outgoing.queue().borrow_mut();
+    let mut sent = 0;
+    let mut bytes = 0;
+    while sent < queue.datagrams.len() {
+        let rest = &queue.datagrams[sent..];
+        let ends: Vec<usize> = rest
+            .iter()
+            .scan(bytes, |end, (_, length)| {
+                *end += length;
+                Some(*end)
+            })
+            .collect();
+        let done = socket.poll_send(context, rest.len(), |index| {
+            let (conn, length) = &rest[index];
+            let data = &queue.bytes[ends[index] - length..ends[index]];
+            Datagram { to: &conn.peer, from: &conn.local, data }
+        });
+        match done {
+            Poll::Ready(Ok(count)) => {
+                bytes = ends[count - 1];
+                sent += count;
+            }
+            Poll::Ready(Err(error)) => {
+                warn!(%error, "the socket cannot send");
+                sent = queue.datagrams.len();
+                bytes = queue.bytes.len();
+            }
+            Poll::Pending => break,
+        }
+    }
+    if sent == 0 {
+        return if queue.datagrams.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+    }
+    queue.bytes.drain(..bytes);
+    queue.datagrams.drain(..sent);
+    let left = queue.datagrams.len();
+    drop(queue);
+    outgoing.progressed();
+    if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+}

@@ -1,0 +1,236 @@
+//! The seam between net and Lua: the events a connection has, and what a handler makes of them.
+//! Sessions and datagram sockets call a [`Handler`]; `vm` implements it; tests use one in Rust.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::conn::{Conn, Reason};
+
+/// Something that happened to a connection.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// It opened; for a datagram peer, its first datagram arrived.
+    Connect,
+    /// A message arrived.
+    Message(&'a [u8]),
+    /// The peer ended its sending side.
+    Eof,
+    /// It was silent for the idle timeout.
+    Idle,
+    /// A new generation went live.
+    Reload,
+    /// A callback failed with this text.
+    Error(&'a str),
+    /// It is gone.
+    Close(Reason),
+}
+
+/// The events without their content, to ask whether a handler wants them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// See [`Event::Connect`].
+    Connect,
+    /// See [`Event::Message`].
+    Message,
+    /// See [`Event::Eof`].
+    Eof,
+    /// See [`Event::Idle`].
+    Idle,
+    /// See [`Event::Reload`].
+    Reload,
+    /// See [`Event::Error`].
+    Error,
+    /// See [`Event::Close`].
+    Close,
+}
+
+impl Event<'_> {
+    /// Which event it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Connect => Kind::Connect,
+            Self::Message(_) => Kind::Message,
+            Self::Eof => Kind::Eof,
+            Self::Idle => Kind::Idle,
+            Self::Reload => Kind::Reload,
+            Self::Error(_) => Kind::Error,
+            Self::Close(_) => Kind::Close,
+        }
+    }
+}
+
+/// How a callback ended. Replies are in the connection's outbox by then, faults in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It returned; `keep` where it returned `true`.
+    Done {
+        /// `on_eof` and `on_idle` ask for the connection to stay.
+        keep: bool,
+    },
+    /// It rejected the message, or in `on_connect` the connection.
+    Rejected,
+    /// It failed with this text.
+    Failed(String),
+}
+
+impl Outcome {
+    /// The callback is not there, or returned nothing.
+    pub const NOTHING: Self = Self::Done { keep: false };
+}
+
+/// What a callback waits for.
+#[derive(Clone)]
+pub enum Wait {
+    /// Time to pass.
+    Sleep(Duration),
+    /// Everything sent to this connection to have left.
+    Flushed(Rc<Conn>),
+    /// Room in the queue of this connection.
+    Room(Rc<Conn>),
+}
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// What was waited for is there.
+    Ready,
+    /// The connection that was waited on is closed.
+    Closed,
+}
+
+/// One step of a callback.
+pub enum Step<C> {
+    /// It has ended.
+    Done(Outcome),
+    /// It waits; `resume` goes on with it.
+    Wait(C, Wait),
+}
+
+/// Values of the live generation that sessions go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Close a silent stream connection after this; none: never.
+    pub idle_timeout: Option<Duration>,
+    /// Forget a silent datagram peer after this.
+    pub peer_timeout: Duration,
+}
+
+/// What answers the events of connections.
+pub trait Handler {
+    /// A callback that waits.
+    type Call;
+
+    /// Runs the callback for `event` to its end or its first wait. A handler without that
+    /// callback returns `Outcome::NOTHING`.
+    fn start(&self, conn: &Rc<Conn>, event: Event<'_>) -> Step<Self::Call>;
+
+    /// Goes on with a callback whose wait has ended.
+    fn resume(&self, call: Self::Call, woken: Woken) -> Step<Self::Call>;
+
+    /// Whether the live generation has a callback for such events.
+    fn wants(&self, kind: Kind) -> bool;
+
+    /// The number of the live generation.
+    fn generation(&self) -> u64;
+
+    /// The rules of the live generation.
+    fn rules(&self) -> Rules;
+
+    /// The hash of the live generation's content, for the log.
+    fn hash(&self) -> Arc<str>;
+
+    /// Resolves when `call` can no longer go on, whatever it waits for.
+    fn given_up(&self, call: &Self::Call) -> impl Future<Output = ()>;
+
+    /// `conn` and everything about it is over.
+    fn forget(&self, conn: &Conn);
+
+    /// Counts callbacks, so that one can see whether others ran meanwhile.
+    fn calls(&self) -> u64;
+}
+
+/// Runs the callback for `event` to its end, waits included; a failure is also given to the
+/// handler's error callback.
+pub async fn run<H: Handler>(handler: &H, conn: &Rc<Conn>, event: Event<'_>) -> Outcome {
+    let step = handler.start(conn, event);
+    finish(handler, conn, step).await
+}
+
+/// As [`run`], from the first step on.
+pub async fn finish<H: Handler>(handler: &H, conn: &Rc<Conn>, step: Step<H::Call>) -> Outcome {
+    let outcome = follow(handler, step).await;
+    if let Outcome::Failed(text) = &outcome
+        && handler.wants(Kind::Error)
+    {
+        let step = handler.start(conn, Event::Error(text));
+        // A failure in here was logged, and that is the end of it.
+        follow(handler, step).await;
+    }
+    outcome
+}
+
+async fn follow<H: Handler>(handler: &H, mut step: Step<H::Call>) -> Outcome {
+    loop {
+        match step {
+            Step::Done(outcome) => return outcome,
+            Step::Wait(call, wait) => {
+                let woken = tokio::select! {
+                    woken = wait_for(&wait) => woken,
+                    () = handler.given_up(&call) => Woken::Closed,
+                };
+                step = handler.resume(call, woken);
+            }
+        }
+    }
+}
+
+/// Waits for what a callback waits for.
+pub async fn wait_for(wait: &Wait) -> Woken {
+    match wait {
+        Wait::Sleep(duration) => {
+            sleep(*duration).await;
+            Woken::Ready
+        }
+        Wait::Flushed(conn) => until(conn, Conn::is_flushed).await,
+        Wait::Room(conn) => until(conn, Conn::has_room).await,
+    }
+}
+
+/// Resolves when `condition` holds for `conn`, or nothing more can be sent to it.
+async fn until(conn: &Rc<Conn>, condition: impl Fn(&Conn) -> bool) -> Woken {
+    if condition(conn) {
+        // A wait that is over at once begins a new budget, so others must get their turn.
+        yield_now().await;
+    }
+    poll_fn(|context| {
+        if !conn.is_sending() {
+            Poll::Ready(Woken::Closed)
+        } else if condition(conn) {
+            Poll::Ready(Woken::Ready)
+        } else {
+            conn.await_progress(context.waker());
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Lets others go first after a call of `conn` ran over its budget: as long again, but only
+/// while others are waiting.
+pub async fn serve_penalty<H: Handler>(handler: &H, conn: &Conn) {
+    let Some(pause) = conn.take_penalty() else { return };
+    let calls = handler.calls();
+    let until = Instant::now() + pause;
+    // Everybody who is waiting has had a turn when this task is polled again.
+    yield_now().await;
+    if handler.calls() != calls {
+        sleep_until(until).await;
+    }
+}

@@ -1,0 +1,132 @@
+//! What the sessions and datagram sockets of one worker share: the handler, the read buffer and
+//! the limits. Decides nothing.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracing::{debug, enabled};
+
+use crate::conn::{Conn, Outgoing, Spares};
+use crate::handler::Handler;
+use crate::settings::{OnError, Settings};
+use crate::text::{HexDump, Printable};
+
+/// How much of a message a log line shows.
+const LOGGED_BYTES: usize = 256;
+
+/// What one read takes at most, and so the largest raw message.
+pub const READ_SIZE: usize = 64 * 1024;
+
+/// See the module.
+pub struct Service<H> {
+    /// Answers the events.
+    pub handler: H,
+    /// What every stream session reads into.
+    pub scratch: RefCell<Box<[u8]>>,
+    /// Buffers for outgoing bytes.
+    pub spares: Rc<Spares>,
+    /// How long one blocked send may last.
+    pub send_timeout: Duration,
+    /// `--on-error close`.
+    pub close_on_error: bool,
+    /// Datagram peers that the process knows at most.
+    pub max_peers: usize,
+    idle_timeout: Option<Duration>,
+    hex: bool,
+    conns: RefCell<HashMap<u64, Rc<Conn>>>,
+    sockets: RefCell<Vec<Rc<Outgoing>>>,
+    ids: Arc<AtomicU64>,
+    draining: Cell<bool>,
+}
+
+impl<H: Handler> Service<H> {
+    /// The services of one worker; `ids` is shared by all of them.
+    pub fn new(handler: H, settings: &Settings, ids: Arc<AtomicU64>) -> Self {
+        Self {
+            handler,
+            scratch: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
+            spares: Rc::new(Spares::new(settings.memory)),
+            send_timeout: settings.send_timeout,
+            close_on_error: settings.on_error == OnError::Close,
+            max_peers: settings.max_peers,
+            idle_timeout: settings.idle_timeout,
+            hex: settings.hex,
+            conns: RefCell::default(),
+            sockets: RefCell::default(),
+            ids,
+            draining: Cell::new(false),
+        }
+    }
+
+    /// The id of the next connection.
+    pub fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Keeps `conn` in the list of open connections until the returned entry is dropped.
+    pub fn enter(self: &Rc<Self>, conn: &Rc<Conn>) -> Entry<H> {
+        self.conns.borrow_mut().insert(conn.id, Rc::clone(conn));
+        Entry { service: Rc::clone(self), id: conn.id }
+    }
+
+    /// Has the socket that `outgoing` belongs to look at changes too.
+    pub fn enter_socket(&self, outgoing: &Rc<Outgoing>) {
+        self.sockets.borrow_mut().push(Rc::clone(outgoing));
+    }
+
+    /// Has every connection look at what changed: the generation, or the drain.
+    pub fn wake_all(&self) {
+        self.conns.borrow().values().for_each(|conn| conn.wake());
+        self.sockets.borrow().iter().for_each(|socket| socket.wake());
+    }
+
+    /// From here on every connection ends as soon as its running call has.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.wake_all();
+    }
+
+    /// Whether the server stops.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// The idle timeout in force: the command line's, else the script's.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout.or_else(|| self.handler.rules().idle_timeout)
+    }
+
+    /// Logs a message that arrived, where that is asked for.
+    pub fn log_message(&self, conn: &Conn, message: &[u8]) {
+        if !enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let generation = self.handler.generation();
+        let hash = &*self.handler.hash();
+        let bytes = message.len();
+        if self.hex {
+            debug!(%conn, bytes, generation, hash, "message\n{:.LOGGED_BYTES$}", HexDump(message));
+        } else {
+            debug!(%conn, bytes, generation, hash, "message \"{:.LOGGED_BYTES$}\"", Printable(message));
+        }
+    }
+}
+
+/// A connection's place in the list of open ones.
+pub struct Entry<H: Handler> {
+    service: Rc<Service<H>>,
+    id: u64,
+}
+
+impl<H: Handler> Drop for Entry<H> {
+    fn drop(&mut self) {
+        let conn = self.service.conns.borrow_mut().remove(&self.id);
+        if let Some(conn) = conn {
+            self.service.handler.forget(&conn);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Sessions over a stream in memory that holds eight bytes, with a handler in Rust, so that every
+//! partial read and write is walked; timeouts under a paused clock.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+use super::*;
+use crate::conn::{Outbox, StreamQueue, Transport};
+use crate::handler::{Rules, Wait, Woken};
+use crate::net::{Endpoint, Listener};
+use crate::settings::Settings;
+
+/// Answers in upper case; `wait` after a second, `close` with a last word, `fail` with a failure.
+#[derive(Default)]
+struct Upper {
+    seen: RefCell<Vec<String>>,
+    keep_after_eof: bool,
+    idle_timeout: Option<Duration>,
+}
+
+impl Handler for Upper {
+    type Call = Rc<Conn>;
+
+    fn start(&self, conn: &Rc<Conn>, event: Event<'_>) -> Step<Rc<Conn>> {
+        let name = match event {
+            Event::Message(message) => String::from_utf8_lossy(message).into_owned(),
+            other => format!("{other:?}"),
+        };
+        self.seen.borrow_mut().push(name);
+        let Event::Message(message) = event else {
+            return Step::Done(Outcome::Done { keep: self.keep_after_eof });
+        };
+        match message {
+            b"wait" => {
+                return Step::Wait(Rc::clone(conn), Wait::Sleep(Duration::from_secs(1)));
+            }
+            b"close" => {
+                conn.send(b"bye", true).unwrap();
+                conn.close();
+            }
+            b"fail" => return Step::Done(Outcome::Failed("failed".into())),
+            message => conn.send(&message.to_ascii_uppercase(), true).unwrap(),
+        }
+        Step::Done(Outcome::NOTHING)
+    }
+
+    fn resume(&self, conn: Rc<Conn>, _: Woken) -> Step<Rc<Conn>> {
+        conn.send(b"waited", true).unwrap();
+        Step::Done(Outcome::NOTHING)
+    }
+
+    fn wants(&self, kind: Kind) -> bool {
+        matches!(kind, Kind::Eof | Kind::Idle | Kind::Close)
+    }
+
+    fn generation(&self) -> u64 {
+        1
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { idle_timeout: self.idle_timeout, peer_timeout: Duration::from_secs(60) }
+    }
+
+    fn calls(&self) -> u64 {
+        0
+    }
+
+    fn hash(&self) -> Arc<str> {
+        "".into()
+    }
+
+    async fn given_up(&self, _: &Rc<Conn>) {
+        std::future::pending::<()>().await;
+    }
+
+    fn forget(&self, _: &Conn) {}
+}
+
+struct Scene {
+    client: DuplexStream,
+    session: JoinHandle<()>,
+    conn: Rc<Conn>,
+    service: Rc<Service<Upper>>,
+}
+
+impl Scene {
+    fn new(handler: Upper) -> Self {
+        let (client, server) = duplex(8);
+        let service = Service::new(handler, &Settings::default(), AtomicU64::new(1).into());
+        let service = Rc::new(service);
+        let listener = Listener { name: None, url: "memory".into(), loopback: true };
+        let conn = Conn::new(
+            1,
+            Transport::Unix,
+            (Endpoint::Unix(None), Endpoint::Unix(None)),
+            listener.into(),
+            Outbox::Stream(StreamQueue::new(Rc::clone(&service.spares))),
+            1,
+        );
+        let session = spawn_local(serve(server, Rc::clone(&conn), Rc::clone(&service)));
+        Self { client, session, conn, service }
+    }
+
+    /// Lets others run until the handler has seen `count` events.
+    async fn seen(&self, count: usize) {
+        while self.service.handler.seen.borrow().len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Everything the server sends until it ends.
+    async fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        self.client.read_to_string(&mut rest).await.unwrap();
+        rest
+    }
+
+    async fn ended(self) -> Vec<String> {
+        let Self { client, session, service, .. } = self;
+        drop(client);
+        session.await.unwrap();
+        service.handler.seen.take()
+    }
+}
+
+/// Runs `test` on a current-thread runtime whose clock jumps to the next timer when all is idle.
+fn with_clock<F: Future<Output = ()>>(test: impl FnOnce() -> F) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    LocalSet::new().block_on(&runtime.unwrap(), test());
+}
+
+#[test]
+fn everything_comes_back_through_eight_bytes() {
+    with_clock(|| async {
+        let mut scene = Scene::new(Upper::default());
+        let (mut answers, mut client) =
+            tokio::io::split(std::mem::replace(&mut scene.client, duplex(1).0));
+        let writer = spawn_local(async move {
+            client.write_all("abcdefghijklm ".repeat(100).as_bytes()).await.unwrap();
+            client.shutdown().await.unwrap();
+            client
+        });
+        let mut all = String::new();
+        answers.read_to_string(&mut all).await.unwrap();
+        assert_eq!(all, "ABCDEFGHIJKLM ".repeat(100));
+        drop((answers, writer.await.unwrap()));
+        assert_eq!(scene.ended().await.last().unwrap(), "Close(Eof)");
+    });
+}
+
+#[test]
+fn a_half_closed_peer_gets_the_answer_to_its_last_message() {
+    with_clock(|| async {
+        let mut scene = Scene::new(Upper::default());
+        scene.client.write_all(b"wait").await.unwrap();
+        scene.client.shutdown().await.unwrap();
+        assert_eq!(scene.rest().await, "waited");
+        assert_eq!(scene.ended().await, ["wait", "Eof", "Close(Eof)"]);
+    });
+}
+
+#[test]
+fn a_kept_connection_still_sends_after_the_peers_end() {
+    with_clock(|| async {
+        let mut scene = Scene::new(Upper { keep_after_eof: true, ..Upper::default() });
+        scene.client.shutdown().await.unwrap();
+        scene.seen(1).await;
+        scene.conn.send(b"news", false).unwrap();
+        scene.conn.close();
+        assert_eq!(scene.rest().await, "news");
+        assert_eq!(scene.ended().await, ["Eof", "Close(Closed)"]);
+    });
+}
+
+#[test]
+fn a_close_sends_the_last_word_and_drops_what_follows() {
+    with_clock(|| async {
+        let mut scene = Scene::new(Upper::default());
+        scene.client.write_all(b"close").await.unwrap();
+        scene.seen(1).await;
+        scene.client.write_all(b"more").await.unwrap();
+        assert_eq!(scene.rest().await, "bye");
+        assert_eq!(scene.ended().await, ["close", "Close(Closed)"]);
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_slow_after_the_send_timeout() {
+    with_clock(|| async {
+        let mut scene = Scene::new(Upper::default());
+        let begin = Instant::now();
+        scene.client.write_all(b"12345678").await.unwrap();
+        scene.client.write_all(b"12345678").await.unwrap();
+        (&mut scene.session).await.unwrap();
+        assert_eq!(begin.elapsed().as_secs(), 30);
+        assert_eq!(scene.service.handler.seen.take().last().unwrap(), "Close(Slow)");
+    });
+}
+
+#[test]
+fn silence_is_told_once_the_idle_timeout_has_passed() {
+    with_clock(|| async {
+        let limit = Some(Duration::from_secs(10));
+        let mut scene = Scene::new(Upper { idle_timeout: limit, ..Upper::default() });
+        let begin = Instant::now();
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        scene.client.write_all(b"a").await.unwrap();
+        assert_eq!(scene.rest().await, "A");
+        assert_eq!(begin.elapsed().as_secs(), 17);
+        assert_eq!(scene.ended().await, ["a", "Idle", "Close(Idle)"]);
+    });
+}
+
+#[test]
+fn a_drain_lets_the_running_call_finish() {
+    with_clock(|| async {
+        let mut scene = Scene::new(Upper::default());
+        scene.client.write_all(b"wait").await.unwrap();
+        scene.seen(1).await;
+        scene.service.drain();
+        assert_eq!(scene.rest().await, "waited");
+        assert_eq!(scene.ended().await, ["wait", "Close(Shutdown)"]);
+    });
+}
