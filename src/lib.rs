@@ -9,4 +9,5 @@ pub mod service;
 pub mod session;
 pub mod settings;
 pub mod text;
+pub mod vm;
 pub mod watch;

@@ -1,0 +1,270 @@
+//! A generation: one version of the script, compiled and run in an environment of its own, with
+//! the callbacks it returned checked. Several may be alive in a VM; which one is live is the
+//! module root's business.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlua::{Function, Table, Value};
+
+use super::api::environment_key;
+use super::compile::compile;
+use super::fault::Fault;
+use super::host::{LONGEST_TIME, Label};
+use super::machine::{Machine, Place, Trouble};
+use super::raw::{self, Pinned};
+use super::value::kind;
+use crate::handler::{Kind, Rules};
+use crate::script::Bundle;
+use crate::text::nearest;
+
+/// A callback, by what it is called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Name {
+    Load,
+    Unload,
+    Connect,
+    Message,
+    Eof,
+    Idle,
+    Reload,
+    Error,
+    Close,
+}
+
+impl Name {
+    const ALL: [Self; 9] = [
+        Self::Load,
+        Self::Unload,
+        Self::Connect,
+        Self::Message,
+        Self::Eof,
+        Self::Idle,
+        Self::Reload,
+        Self::Error,
+        Self::Close,
+    ];
+
+    /// As a script spells it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Load => "on_load",
+            Self::Unload => "on_unload",
+            Self::Connect => "on_connect",
+            Self::Message => "on_message",
+            Self::Eof => "on_eof",
+            Self::Idle => "on_idle",
+            Self::Reload => "on_reload",
+            Self::Error => "on_error",
+            Self::Close => "on_close",
+        }
+    }
+}
+
+impl From<Kind> for Name {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Connect => Self::Connect,
+            Kind::Message => Self::Message,
+            Kind::Eof => Self::Eof,
+            Kind::Idle => Self::Idle,
+            Kind::Reload => Self::Reload,
+            Kind::Error => Self::Error,
+            Kind::Close => Self::Close,
+        }
+    }
+}
+
+/// The keys of a script's table that are no callbacks.
+const SETTINGS: [&str; 4] = ["framing", "reply_framing", "idle_timeout", "peer_timeout"];
+
+/// How long a datagram peer is remembered, unless the script says otherwise.
+const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A shorter timeout would have a worker do nothing else.
+const SHORTEST_TIMEOUT: f64 = 0.001;
+
+/// A function of the script that is called for some event.
+pub(super) struct Callback {
+    pub(super) function: Pinned,
+    /// How many arguments it names; more are not passed.
+    pub(super) parameters: u8,
+}
+
+/// See the module.
+pub struct Generation {
+    pub(super) label: Label,
+    pub(super) bundle: Arc<Bundle>,
+    pub(super) rules: Rules,
+    /// The VM that its functions belong to.
+    pub(super) machine: Rc<Machine>,
+    callbacks: [Option<Callback>; Name::ALL.len()],
+}
+
+impl Generation {
+    /// Compiles and runs `bundle` as generation `number`, and checks what it returns.
+    pub(super) fn build(
+        machine: &Rc<Machine>,
+        bundle: &Arc<Bundle>,
+        number: u64,
+        place: Place,
+    ) -> Result<Self, Box<Fault>> {
+        let label = Label { number, hash: bundle.digest().to_string().into() };
+        let fault = |trouble| Box::new(Fault::loading(trouble, &label, bundle));
+        let generation = Self {
+            label: label.clone(),
+            bundle: Arc::clone(bundle),
+            rules: Rules { idle_timeout: None, peer_timeout: PEER_TIMEOUT },
+            machine: Rc::clone(machine),
+            callbacks: Default::default(),
+        };
+        machine.host.bundles.borrow_mut().insert(number, Arc::clone(bundle));
+        let returned = generation.run_body(place).map_err(fault)?;
+        generation.take(&returned).map_err(|text| fault(Trouble::raised(text)))
+    }
+
+    fn run_body(&self, place: Place) -> Result<Value, Trouble> {
+        let host_error = |error: mlua::Error| Trouble::raised(error.to_string());
+        let machine = &self.machine;
+        let main = self.bundle.main();
+        let sources: Vec<&str> = self.bundle.files().map(crate::script::File::shown).collect();
+        let environment = machine
+            .environment(self.label.number, place, main.shown(), &sources)
+            .map_err(host_error)?;
+        let key = environment_key(self.label.number);
+        self.machine.lua.set_named_registry_value(&key, &environment).map_err(host_error)?;
+        let body = compile(&self.machine.lua, main.shown(), main.content(), environment)
+            .map_err(Trouble::raised)?;
+        let body = Pinned::new(&self.machine.lua, body).map_err(host_error)?;
+        let coroutine = machine.run_body(&self.label, &body)?;
+        coroutine.keep_first();
+        let returned = coroutine.pop(&self.machine.lua).map_err(host_error)?;
+        machine.put_back(coroutine);
+        Ok(returned)
+    }
+
+    /// Takes over what the body returned: a function, or a table of callbacks and settings.
+    fn take(mut self, returned: &Value) -> Result<Self, String> {
+        match returned {
+            Value::Function(function) => self.set(Name::Message, function)?,
+            Value::Table(table) => self.take_table(table)?,
+            Value::Nil => {
+                return Err("the script returns nothing; it must end with the handler: \
+                            return function(msg) ... end, or a table of callbacks"
+                    .into());
+            }
+            other => {
+                return Err(format!(
+                    "the script returns a {}; a function or a table of callbacks was expected",
+                    kind(other)
+                ));
+            }
+        }
+        Ok(self)
+    }
+
+    fn take_table(&mut self, table: &Table) -> Result<(), String> {
+        for pair in table.pairs::<Value, Value>() {
+            let (key, value) = pair.map_err(|error| error.to_string())?;
+            let Value::String(key) = &key else { continue };
+            self.take_entry(&key.to_string_lossy(), &value)?;
+        }
+        Ok(())
+    }
+
+    fn take_entry(&mut self, key: &str, value: &Value) -> Result<(), String> {
+        if let Some(name) = Name::ALL.into_iter().find(|name| name.as_str() == key) {
+            return match value {
+                Value::Function(function) => self.set(name, function),
+                other => Err(format!("{key} is a {}; a function was expected", kind(other))),
+            };
+        }
+        match key {
+            "framing" | "reply_framing" => require_raw(key, value),
+            "idle_timeout" => {
+                let limit = seconds(key, value, true)?;
+                self.rules.idle_timeout = Some(limit).filter(|limit| !limit.is_zero());
+                Ok(())
+            }
+            "peer_timeout" => {
+                self.rules.peer_timeout = seconds(key, value, false)?;
+                Ok(())
+            }
+            "on_session" => Err("on_session is not built yet; use on_message".into()),
+            unknown => refuse_unknown(unknown),
+        }
+    }
+
+    fn set(&mut self, name: Name, function: &Function) -> Result<(), String> {
+        let parameters =
+            raw::parameters(&self.machine.lua, function).map_err(|error| error.to_string())?;
+        let function =
+            Pinned::new(&self.machine.lua, function).map_err(|error| error.to_string())?;
+        self.callbacks[name as usize] = Some(Callback { function, parameters });
+        Ok(())
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.label.number
+    }
+
+    /// The callback of that name, if the script has it.
+    pub(super) fn callback(&self, name: Name) -> Option<&Callback> {
+        self.callbacks[name as usize].as_ref()
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        self.machine.host.bundles.borrow_mut().remove(&self.label.number);
+        // Without an entry there is nothing to remove.
+        let _ = self.machine.lua.unset_named_registry_value(&environment_key(self.label.number));
+    }
+}
+
+/// Only raw framing is there so far.
+fn require_raw(key: &str, value: &Value) -> Result<(), String> {
+    match value {
+        Value::String(text) if text.as_bytes() == b"raw" => Ok(()),
+        Value::String(text) => {
+            Err(format!("{key} = \"{}\" is not built yet; only \"raw\" is", text.to_string_lossy()))
+        }
+        other => Err(format!("{key} as a {} is not built yet; only \"raw\" is", kind(other))),
+    }
+}
+
+/// A time in seconds; `or_zero` where 0 switches it off.
+fn seconds(key: &str, value: &Value, or_zero: bool) -> Result<Duration, String> {
+    let number = match value {
+        Value::Number(number) => *number,
+        #[expect(clippy::cast_precision_loss, reason = "seconds beyond 2^53 are out of range")]
+        Value::Integer(number) => *number as f64,
+        other => {
+            return Err(format!("{key} is a {}; a number of seconds was expected", kind(other)));
+        }
+    };
+    if number.is_nan() || (number < SHORTEST_TIMEOUT && !(or_zero && number == 0.0)) {
+        let zero = if or_zero { ", or 0 for never" } else { "" };
+        return Err(format!(
+            "{key} is {number}; it must be {SHORTEST_TIMEOUT} seconds or more{zero}"
+        ));
+    }
+    Ok(Duration::from_secs_f64(number.min(LONGEST_TIME)))
+}
+
+/// An unknown callback is an error; another unknown key only where it looks like a slip.
+fn refuse_unknown(key: &str) -> Result<(), String> {
+    let names = Name::ALL.into_iter().map(Name::as_str);
+    let near = nearest(key, names.chain(SETTINGS));
+    match near {
+        Some(near) => Err(format!("there is no '{key}'; did you mean {near}?")),
+        None if key.starts_with("on_") => {
+            let known: Vec<_> = Name::ALL.into_iter().map(Name::as_str).collect();
+            Err(format!("there is no callback '{key}'; there are {}", known.join(", ")))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,411 @@
+//! One Lua state: its libraries, sandbox, coroutines and meter. Runs functions under budget and
+//! memory limit; what they are for is `generation`'s and the module root's business.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mlua::chunk::Compiler;
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::api::{self, Handle};
+use super::budget::{Meter, WatchdogHandle};
+use super::host::{Host, Label, StopRequest};
+use super::raw::{Argument, Coroutine, Coroutines, Ended, Frame, Given, PRELUDE, Pinned, Resumed};
+use super::value::{is_out_of_memory, kind};
+use crate::conn::Conn;
+use crate::handler::{Wait, Woken};
+use crate::text::Printable;
+
+/// What a VM may hold above its limit: room for the host to work in when a script has used all
+/// of its own, and for a new generation beside the running one.
+fn reserve(memory: usize) -> usize {
+    (memory / 8).max(8 * 1024 * 1024)
+}
+
+/// Names of the base that each generation defines for itself (Luau resolves names against the
+/// base while it loads, and would ignore the generation's), and those that reach too far.
+const REMOVED: [&str; 7] =
+    ["print", "require", "_G", "loadstring", "getfenv", "setfenv", "collectgarbage"];
+
+/// Error texts are cut to this many bytes.
+const LONGEST_ERROR: usize = 4096;
+
+/// See the module.
+pub(super) struct Machine {
+    // Before `lua`: it looks into it until it is dropped.
+    meter: Meter,
+    coroutines: RefCell<Coroutines>,
+    objects: RefCell<HashMap<u64, Rc<Pinned>>>,
+    new_conn: Function,
+    new_environment: Function,
+    tostring: Pinned,
+    /// An error value is being asked for its text, which runs code of the script.
+    describing: Cell<bool>,
+    /// `server.state`.
+    state: Table,
+    pub(super) host: Rc<Host>,
+    pub(super) lua: Lua,
+    memory: usize,
+    /// Heap size at which the next check collects.
+    collect_at: Cell<usize>,
+    /// Its data is over the limit, and it is to be replaced.
+    exhausted: Cell<bool>,
+    /// It was replaced: calls that wait do not go on.
+    retired: Cell<bool>,
+    retirement: CancellationToken,
+}
+
+/// Which worker a VM belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its number, from 1.
+    pub worker: usize,
+    /// How many there are.
+    pub workers: usize,
+}
+
+/// A function did not run to its end.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) cause: Cause,
+    /// The error's text, or what takes its place.
+    pub(super) text: String,
+    /// The active functions, innermost first.
+    pub(super) frames: Vec<Frame>,
+}
+
+/// Why a function did not run to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It raised an error.
+    Raised,
+    /// It was over its budget and was ended, having used this much.
+    Budget(std::time::Duration),
+    /// The VM was over its memory limit.
+    Memory,
+}
+
+/// A function that ran, until its end or a wait.
+pub(super) enum Ran {
+    /// Its results are on the coroutine.
+    Returned(Coroutine),
+    /// It waits.
+    Waits(Coroutine, Wait),
+}
+
+/// How much of a VM's memory is in use after a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// Within the limit.
+    Sound,
+    /// What cannot be collected is over the limit.
+    Exhausted,
+}
+
+impl Machine {
+    /// A Lua state whose heap may grow to `memory` bytes.
+    pub(super) fn new(
+        memory: usize,
+        watchdog: &WatchdogHandle,
+        silent: bool,
+        stop: StopRequest,
+    ) -> mlua::Result<Self> {
+        let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::default())?;
+        let host = Rc::new(Host::new(silent, stop));
+        let functions = api::host_functions(&lua, &host)?;
+        let (new_environment, new_conn) = lua
+            .load(api::PRELUDE)
+            .set_name(format!("={PRELUDE}"))
+            .set_compiler(Compiler::new().set_optimization_level(2).set_debug_level(1))
+            .call::<(Function, Function)>(functions)?;
+        let base = lua.globals();
+        for name in REMOVED {
+            base.raw_set(name, Value::Nil)?;
+        }
+        lua.sandbox(true)?;
+        lua.set_memory_limit(memory.saturating_add(reserve(memory)))?;
+        Ok(Self {
+            meter: watchdog.watch(&lua)?,
+            coroutines: RefCell::new(Coroutines::new(&lua)?),
+            objects: RefCell::default(),
+            new_conn,
+            new_environment,
+            tostring: Pinned::new(&lua, lua.globals().get::<Function>("tostring")?)?,
+            describing: Cell::new(false),
+            state: lua.create_table()?,
+            host,
+            lua,
+            memory,
+            collect_at: Cell::new(memory / 4 * 3),
+            exhausted: Cell::new(false),
+            retired: Cell::new(false),
+            retirement: CancellationToken::new(),
+        })
+    }
+
+    /// The environment of generation `number`, whose files have the chunk names `sources`.
+    pub(super) fn environment(
+        &self,
+        number: u64,
+        place: Place,
+        main: &str,
+        sources: &[&str],
+    ) -> mlua::Result<Table> {
+        let names = self.lua.create_table()?;
+        for source in sources {
+            names.raw_set(*source, true)?;
+        }
+        names.raw_set("main", main)?;
+        let environment: Table = self.new_environment.call((
+            number,
+            place.worker,
+            place.workers > 1,
+            &self.state,
+            names,
+        ))?;
+        // Lets Luau use what it resolved at load, and its fast calls of library functions.
+        environment.set_safeenv(true);
+        Ok(environment)
+    }
+
+    /// The script's object for `conn`, always the same one.
+    pub(super) fn object(&self, conn: &Rc<Conn>) -> mlua::Result<Rc<Pinned>> {
+        if let Some(object) = self.objects.borrow().get(&conn.id) {
+            return Ok(Rc::clone(object));
+        }
+        let handle = self.lua.create_userdata(Handle(Rc::clone(conn)))?;
+        let object: Table = self.new_conn.call(handle)?;
+        let object = Rc::new(Pinned::new(&self.lua, object)?);
+        self.objects.borrow_mut().insert(conn.id, Rc::clone(&object));
+        Ok(object)
+    }
+
+    /// The connection is gone: its object lives on only where the script keeps it.
+    pub(super) fn forget(&self, conn: &Conn) {
+        self.objects.borrow_mut().remove(&conn.id);
+    }
+
+    /// Calls `function` in a coroutine of its own.
+    pub(super) fn call(
+        &self,
+        label: &Label,
+        conn: Option<&Rc<Conn>>,
+        function: &Pinned,
+        arguments: &[Argument<'_>],
+    ) -> Result<Ran, Trouble> {
+        let coroutine = self.coroutines.borrow_mut().take();
+        let coroutine = coroutine.map_err(|error| self.no_room(&error))?;
+        let caller = self.coroutines.borrow().caller();
+        let running = self.enter(label, conn, &coroutine);
+        let resumed = caller.call(&coroutine, function, arguments);
+        drop(running);
+        self.leave(coroutine, resumed)
+    }
+
+    /// Goes on with a call whose wait has ended.
+    pub(super) fn resume(
+        &self,
+        label: &Label,
+        conn: Option<&Rc<Conn>>,
+        coroutine: Coroutine,
+        woken: Woken,
+    ) -> Result<Ran, Trouble> {
+        if self.retired.get() {
+            let text = "the VM was rebuilt while the call waited".to_owned();
+            return Err(Trouble { cause: Cause::Memory, text, frames: coroutine.frames() });
+        }
+        let caller = self.coroutines.borrow().caller();
+        let running = self.enter(label, conn, &coroutine);
+        let resumed = caller.resume(&coroutine, woken == Woken::Closed);
+        drop(running);
+        self.leave(coroutine, resumed)
+    }
+
+    /// As [`Machine::call`] for a body, which cannot wait.
+    pub(super) fn run_body(&self, label: &Label, body: &Pinned) -> Result<Coroutine, Trouble> {
+        self.host.loading.set(true);
+        let ran = self.call(label, None, body, &[]);
+        self.host.loading.set(false);
+        match ran? {
+            Ran::Returned(coroutine) => Ok(coroutine),
+            // `Host::wait` refuses while a body runs.
+            Ran::Waits(..) => Err(Trouble::raised("a body cannot wait")),
+        }
+    }
+
+    /// Takes back the coroutine of a call that has returned.
+    pub(super) fn put_back(&self, coroutine: Coroutine) {
+        self.coroutines.borrow_mut().put_back(coroutine);
+    }
+
+    fn enter(&self, label: &Label, conn: Option<&Rc<Conn>>, coroutine: &Coroutine) -> Running<'_> {
+        let host = &self.host;
+        host.current.set(coroutine.address());
+        host.calls.set(host.calls.get() + 1);
+        // Attempts at one number differ in their content.
+        if !Arc::ptr_eq(&host.running.borrow().hash, &label.hash) {
+            host.running.replace(label.clone());
+        }
+        host.conn.replace(conn.cloned());
+        self.meter.begin();
+        Running(self)
+    }
+
+    fn leave(&self, coroutine: Coroutine, resumed: Resumed) -> Result<Ran, Trouble> {
+        let pending = self.host.pending.take();
+        match resumed {
+            Resumed::Returned => Ok(Ran::Returned(coroutine)),
+            Resumed::Yielded => match pending {
+                Some(wait) => Ok(Ran::Waits(coroutine, wait)),
+                None => Err(Trouble {
+                    cause: Cause::Raised,
+                    text: "coroutine.yield outside of a coroutine: a callback waits with sleep \
+                           and the like"
+                        .into(),
+                    frames: coroutine.frames(),
+                }),
+            },
+            Resumed::Raised => {
+                let frames = coroutine.frames();
+                match coroutine.pop(&self.lua) {
+                    Ok(value) if is_out_of_memory(&value) => Err(self.out_of_memory(frames)),
+                    value => {
+                        let text = self.error_text(value);
+                        Err(Trouble { cause: Cause::Raised, text, frames })
+                    }
+                }
+            }
+            Resumed::OutOfMemory => Err(self.out_of_memory(coroutine.frames())),
+            Resumed::Ended(Ended::Memory { frames }) => Err(self.out_of_memory(frames)),
+            Resumed::Ended(Ended::Budget { used, frames }) => Err(Trouble {
+                cause: Cause::Budget(used),
+                text: format!(
+                    "the call was ended: it ran for {} ms of CPU time, more than its budget; \
+                     a long computation says sleep(0) now and then, or gets a larger --budget",
+                    used.as_millis()
+                ),
+                frames,
+            }),
+        }
+    }
+
+    /// What it is when the host itself found no memory for a call.
+    pub(super) fn no_room(&self, error: &mlua::Error) -> Trouble {
+        tracing::debug!(%error, "no coroutine for a call");
+        self.out_of_memory(Vec::new())
+    }
+
+    fn out_of_memory(&self, frames: Vec<Frame>) -> Trouble {
+        let text = format!(
+            "not enough memory: the VM may hold {} (--memory)",
+            bytesize::ByteSize::b(self.memory as u64)
+        );
+        Trouble { cause: Cause::Memory, text, frames }
+    }
+
+    /// The text of an error value.
+    fn error_text(&self, value: mlua::Result<Value>) -> String {
+        match value {
+            Ok(Value::Error(error)) => error.to_string(),
+            Ok(Value::String(text)) => {
+                format!("{:.LONGEST_ERROR$}", Printable(&text.as_bytes()))
+            }
+            Ok(value @ Value::Table(_)) => self.described(value),
+            Ok(Value::Nil) => "error without a value (error(nil))".to_owned(),
+            Ok(other) => format!("error with a {} as its value", kind(&other)),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// The text of an error that is a table: what its `__tostring` makes of it, under a budget of
+    /// its own.
+    fn described(&self, value: Value) -> String {
+        let plain = format!("error with a {} as its value", kind(&value));
+        let Ok(value) = Pinned::new(&self.lua, value) else { return plain };
+        // A `__tostring` that raises another table is not asked again.
+        if self.describing.replace(true) {
+            return plain;
+        }
+        let label = self.host.running.borrow().clone();
+        let ran = self.call(&label, None, &self.tostring, &[Argument::Pinned(&value)]);
+        self.describing.set(false);
+        let Ok(Ran::Returned(coroutine)) = ran else { return plain };
+        let text = match coroutine.result(1) {
+            Given::Bytes(text) => format!("{plain}: {:.LONGEST_ERROR$}", Printable(text)),
+            _ => plain,
+        };
+        self.put_back(coroutine);
+        text
+    }
+
+    /// Collects where the heap has grown near the limit, and says whether that was enough.
+    pub(super) fn check_memory(&self) -> Memory {
+        let used = self.lua.used_memory();
+        if used < self.collect_at.get() {
+            return Memory::Sound;
+        }
+        self.collect()
+    }
+
+    /// Whether what cannot be collected was over the limit when that was last looked at.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted.get()
+    }
+
+    /// Another VM takes its place; wakes the calls that wait.
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
+        self.retirement.cancel();
+    }
+
+    /// Whether another VM has taken its place.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    /// Resolves when another VM takes its place.
+    pub(super) async fn retirement(&self) {
+        self.retirement.cancelled().await;
+    }
+
+    /// Collects everything that can be.
+    pub(super) fn collect(&self) -> Memory {
+        // A failure shows in what is used.
+        if let Err(error) = self.lua.gc_collect() {
+            tracing::debug!(%error, "collection failed");
+        }
+        let used = self.lua.used_memory();
+        if used > self.memory {
+            self.exhausted.set(true);
+            return Memory::Exhausted;
+        }
+        self.exhausted.set(false);
+        // A tenth of growth before the next, so that a nearly full VM is not always collecting.
+        self.collect_at.set((self.memory / 4 * 3).max(used + used / 10).min(self.memory));
+        Memory::Sound
+    }
+}
+
+impl Trouble {
+    /// An error that scriptsock raises in the script's name.
+    pub(super) fn raised(text: impl Into<String>) -> Self {
+        Self { cause: Cause::Raised, text: text.into(), frames: Vec::new() }
+    }
+}
+
+/// A call is running, until this is dropped: also where a panic passes.
+struct Running<'a>(&'a Machine);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let Machine { meter, host, .. } = self.0;
+        meter.end();
+        host.current.set(0);
+        host.conn.take();
+        // A call that was ended within a body that it required leaves this behind.
+        host.loading.set(false);
+    }
+}

@@ -1,0 +1,354 @@
+//! The Lua VM of a worker: builds generations, makes one live, and answers the events of
+//! connections with its callbacks. The only module that names mlua.
+
+mod api;
+mod budget;
+mod compile;
+mod fault;
+mod generation;
+mod hint;
+mod host;
+mod lifecycle;
+mod machine;
+mod raw;
+mod reply;
+mod report;
+mod value;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tracing::warn;
+
+pub use budget::{Watchdog, WatchdogHandle};
+pub use fault::Fault;
+pub use generation::Generation;
+pub use host::StopRequest;
+pub use machine::Place;
+
+use crate::conn::Conn;
+use crate::handler::{Event, Handler, Kind, Outcome, Rules, Step, Woken};
+use crate::script::Bundle;
+use generation::{Callback, Name};
+use machine::{Cause, Machine, Memory, Ran, Trouble};
+use raw::{Argument, Coroutine};
+use report::Reporter;
+
+/// What a VM is made with.
+#[derive(Clone)]
+pub struct Config {
+    /// `--memory`, in bytes.
+    pub memory: usize,
+    /// The worker it belongs to.
+    pub place: Place,
+    /// Ends calls that are over their budget.
+    pub watchdog: WatchdogHandle,
+    /// Called by `server.stop`.
+    pub stop: StopRequest,
+}
+
+/// Compiles and runs the script in a VM of its own that is thrown away: the trial that every
+/// reload begins with.
+///
+/// # Errors
+/// What is wrong with the script.
+pub fn try_out(bundle: &Arc<Bundle>, number: u64, config: &Config) -> Result<(), Box<Fault>> {
+    let machine = new_machine(config, bundle, true)?;
+    Generation::build(&machine, bundle, number, config.place).map(drop)
+}
+
+fn new_machine(
+    config: &Config,
+    bundle: &Arc<Bundle>,
+    silent: bool,
+) -> Result<Rc<Machine>, Box<Fault>> {
+    let machine = Machine::new(config.memory, &config.watchdog, silent, Arc::clone(&config.stop));
+    machine.map(Rc::new).map_err(|error| {
+        let trouble = Trouble::raised(format!("no Lua state could be made: {error}"));
+        Box::new(Fault::loading(trouble, &host::Label::default(), bundle))
+    })
+}
+
+/// The VM of one worker.
+pub struct Vm {
+    config: Config,
+    live: RefCell<Rc<Generation>>,
+    number: Cell<u64>,
+    rules: Cell<Rules>,
+    reporter: Reporter,
+    calls: Cell<u64>,
+    exhausted: Notify,
+    /// Held while a generation is built, so that a reload and a rebuild do not overtake each other.
+    building: Arc<Mutex<()>>,
+    rebuilding: Cell<bool>,
+}
+
+/// A generation that was built and loaded and waits to go live. While it does, no other is built.
+pub struct Prepared {
+    generation: Rc<Generation>,
+    _building: OwnedMutexGuard<()>,
+}
+
+/// A callback that waits.
+pub struct Call {
+    coroutine: Coroutine,
+    subject: Subject,
+}
+
+/// What a call is about.
+struct Subject {
+    name: Name,
+    generation: Rc<Generation>,
+    conn: Option<Rc<Conn>>,
+    /// The head of the message, for a fault to show; empty in calls that never waited.
+    message: Option<Vec<u8>>,
+}
+
+/// How much of a message is kept while its call waits, for a fault to show.
+const KEPT_MESSAGE: usize = 128;
+
+impl Vm {
+    /// A VM whose first generation is `bundle` as number 1; its `on_load` is yet to run.
+    ///
+    /// # Errors
+    /// What is wrong with the script.
+    pub fn new(config: Config, bundle: &Arc<Bundle>) -> Result<Self, Box<Fault>> {
+        let machine = new_machine(&config, bundle, false)?;
+        let live = Generation::build(&machine, bundle, 1, config.place)?;
+        Ok(Self {
+            config,
+            number: Cell::new(live.label.number),
+            rules: Cell::new(live.rules),
+            live: RefCell::new(Rc::new(live)),
+            reporter: Reporter::default(),
+            calls: Cell::new(0),
+            exhausted: Notify::new(),
+            building: Arc::default(),
+            rebuilding: Cell::new(false),
+        })
+    }
+
+    fn machine(&self) -> Rc<Machine> {
+        Rc::clone(&self.live.borrow().machine)
+    }
+
+    /// The live generation.
+    pub fn live(&self) -> Rc<Generation> {
+        Rc::clone(&self.live.borrow())
+    }
+
+    /// Compiles and runs `bundle` as generation `number` beside the live one, and runs its
+    /// `on_load`, waits included.
+    ///
+    /// # Errors
+    /// What is wrong with the script.
+    pub async fn prepare(&self, bundle: &Arc<Bundle>, number: u64) -> Result<Prepared, Box<Fault>> {
+        let building = Arc::clone(&self.building).lock_owned().await;
+        let live = self.live();
+        // Where the data of the live one leaves no room, the new one begins without it.
+        let machine = if live.machine.is_exhausted() {
+            new_machine(&self.config, bundle, false)?
+        } else {
+            Rc::clone(&live.machine)
+        };
+        let generation = self.build(&machine, bundle, number)?;
+        self.load(&generation, Some(live.number())).await?;
+        Ok(Prepared { generation, _building: building })
+    }
+
+    fn build(
+        &self,
+        machine: &Rc<Machine>,
+        bundle: &Arc<Bundle>,
+        number: u64,
+    ) -> Result<Rc<Generation>, Box<Fault>> {
+        Generation::build(machine, bundle, number, self.config.place).map(Rc::new)
+    }
+
+    /// Makes `prepared` the live generation; returns the one it replaces.
+    pub fn commit(&self, prepared: Prepared) -> Rc<Generation> {
+        let Prepared { generation, _building } = prepared;
+        self.swap(&generation)
+    }
+
+    fn swap(&self, generation: &Rc<Generation>) -> Rc<Generation> {
+        self.number.set(generation.label.number);
+        self.rules.set(generation.rules);
+        let old = self.live.replace(Rc::clone(generation));
+        if !Rc::ptr_eq(&old.machine, &generation.machine) {
+            old.machine.retire();
+            warn!(
+                used = %bytesize::ByteSize::b(old.machine.lua.used_memory() as u64),
+                limit = %bytesize::ByteSize::b(self.config.memory as u64),
+                generation = generation.label.number,
+                hash = &*generation.label.hash,
+                "the script's data is over the memory limit: its VM was rebuilt with empty \
+                 state; give it a larger --memory, or keep less"
+            );
+        }
+        old
+    }
+
+    /// Goes on after a call ran or waits again.
+    fn settle(
+        &self,
+        subject: Subject,
+        message: Option<&[u8]>,
+        ran: Result<Ran, Trouble>,
+    ) -> Step<Call> {
+        let machine = Rc::clone(&subject.generation.machine);
+        match ran {
+            Ok(Ran::Returned(coroutine)) => {
+                let Subject { name, generation, conn, .. } = &subject;
+                let answer =
+                    reply::deliver(name.as_str(), &generation.label, conn.as_ref(), &coroutine);
+                machine.put_back(coroutine);
+                self.keep_within_memory(&machine, None);
+                Step::Done(match answer {
+                    Ok(outcome) => outcome,
+                    Err(problem) => self.fail(&subject, message, Trouble::raised(problem)),
+                })
+            }
+            Ok(Ran::Waits(coroutine, wait)) => {
+                let message = message.map(|bytes| bytes[..bytes.len().min(KEPT_MESSAGE)].to_vec());
+                let subject = Subject { message: message.or(subject.message), ..subject };
+                Step::Wait(Call { coroutine, subject }, wait)
+            }
+            Err(trouble) => {
+                let cause = trouble.cause;
+                let outcome = self.fail(&subject, message, trouble);
+                self.keep_within_memory(&machine, Some(cause));
+                Step::Done(outcome)
+            }
+        }
+    }
+
+    fn fail(&self, subject: &Subject, message: Option<&[u8]>, trouble: Trouble) -> Outcome {
+        let Subject { name, generation, conn, message: kept } = subject;
+        let message = message.or(kept.as_deref());
+        if let (Cause::Budget(used), Some(conn)) = (trouble.cause, conn) {
+            conn.penalise(used);
+        }
+        let fault = Fault::callback(name.as_str(), trouble, &generation.label, &generation.bundle)
+            .about(conn.as_deref(), message);
+        self.reporter.report(&fault);
+        Outcome::Failed(fault.text())
+    }
+
+    /// Collects where the heap is near its limit or a call has failed for want of memory; where
+    /// that does not help, [`Vm::exhausted`] resolves.
+    fn keep_within_memory(&self, machine: &Rc<Machine>, failed: Option<Cause>) {
+        // What is to be replaced, or was, is not worth a collection for each of its last calls.
+        if machine.is_retired() || machine.is_exhausted() {
+            return;
+        }
+        let memory = match failed {
+            Some(Cause::Memory) => machine.collect(),
+            _ => machine.check_memory(),
+        };
+        if memory == Memory::Exhausted {
+            self.exhausted.notify_one();
+        }
+    }
+
+    /// Resolves when the script's data is over the memory limit.
+    pub async fn exhausted(&self) {
+        self.exhausted.notified().await;
+    }
+}
+
+impl Handler for Vm {
+    type Call = Call;
+
+    fn start(&self, conn: &Rc<Conn>, event: Event<'_>) -> Step<Call> {
+        let generation = self.live();
+        let name = Name::from(event.kind());
+        match generation.callback(name) {
+            None => Step::Done(Outcome::NOTHING),
+            Some(callback) => self.start_callback(&generation, callback, name, conn, event),
+        }
+    }
+
+    fn resume(&self, call: Call, woken: Woken) -> Step<Call> {
+        let Call { coroutine, subject } = call;
+        self.calls.set(self.calls.get() + 1);
+        let Generation { machine, label, .. } = &*subject.generation;
+        let ran = machine.resume(label, subject.conn.as_ref(), coroutine, woken);
+        self.settle(subject, None, ran)
+    }
+
+    fn wants(&self, kind: Kind) -> bool {
+        self.live.borrow().callback(kind.into()).is_some()
+    }
+
+    fn generation(&self) -> u64 {
+        self.number.get()
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules.get()
+    }
+
+    fn calls(&self) -> u64 {
+        self.calls.get()
+    }
+
+    fn hash(&self) -> Arc<str> {
+        Arc::clone(&self.live.borrow().label.hash)
+    }
+
+    async fn given_up(&self, call: &Call) {
+        call.subject.generation.machine.retirement().await;
+    }
+
+    fn forget(&self, conn: &Conn) {
+        self.machine().forget(conn);
+    }
+}
+
+impl Vm {
+    fn start_callback(
+        &self,
+        generation: &Rc<Generation>,
+        callback: &Callback,
+        name: Name,
+        conn: &Rc<Conn>,
+        event: Event<'_>,
+    ) -> Step<Call> {
+        self.calls.set(self.calls.get() + 1);
+        let machine = &generation.machine;
+        let message = match event {
+            Event::Message(bytes) => Some(bytes),
+            _ => None,
+        };
+        let subject = Subject {
+            name,
+            generation: Rc::clone(generation),
+            conn: Some(Rc::clone(conn)),
+            message: None,
+        };
+        // The script's object for the connection is made only for a callback that takes it.
+        let conn_position = usize::from(matches!(event, Event::Message(_) | Event::Error(_)));
+        let taken = usize::from(callback.parameters);
+        let object = (taken > conn_position).then(|| machine.object(conn)).transpose();
+        let ran = match &object {
+            Ok(object) => {
+                let object = object.as_deref().map_or(Argument::Nil, Argument::Pinned);
+                let arguments = match event {
+                    Event::Message(bytes) => [Argument::Bytes(bytes), object],
+                    Event::Error(text) => [Argument::Bytes(text.as_bytes()), object],
+                    Event::Close(reason) => [object, Argument::Bytes(reason.as_str().as_bytes())],
+                    Event::Connect | Event::Eof | Event::Idle | Event::Reload => {
+                        [object, Argument::Nil]
+                    }
+                };
+                let arguments = &arguments[..taken.min(arguments.len())];
+                machine.call(&generation.label, Some(conn), &callback.function, arguments)
+            }
+            Err(error) => Err(machine.no_room(error)),
+        };
+        self.settle(subject, message, ran)
+    }
+}

@@ -1,0 +1,437 @@
+//! Calls into Lua without handles: coroutines that are used again, bytes in and results out by
+//! pointer. The only file beside `budget` that touches Luau's C interface.
+//!
+//! A call runs in a coroutine of its own, so that it can wait. A C function at the bottom of that
+//! coroutine pushes the arguments, so that even a failing allocation there is an error of the
+//! call and nothing else. Every pointer to a Lua value ends with the borrow of its coroutine.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::null_mut;
+use std::time::Duration;
+
+use mlua::{Function, IntoLua, Lua, Thread, Value, ffi};
+
+/// Frames of a traceback that are kept; a runaway recursion has thousands.
+const MAX_FRAMES: i32 = 40;
+
+/// Coroutines that wait for their next call; more are left to the collector.
+const MAX_IDLE: usize = 64;
+
+/// The name of the chunk that is scriptsock's own Lua, which tracebacks leave out.
+pub(super) const PRELUDE: &str = "scriptsock";
+
+/// A call that was ended from outside, carried by the unwinding panic.
+pub(super) enum Ended {
+    /// It used more CPU time than it may.
+    Budget { used: Duration, frames: Vec<Frame> },
+    /// It caught a memory error.
+    Memory { frames: Vec<Frame> },
+}
+
+/// One active function of a coroutine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// The chunk's name, as an error message begins with it.
+    pub(super) source: String,
+    /// The line it was at, from 1.
+    pub(super) line: usize,
+    /// The function's name; none for a chunk's body and for nameless functions.
+    pub(super) name: Option<String>,
+}
+
+/// A Lua value pinned in the registry.
+pub(super) struct Pinned {
+    main: *mut ffi::lua_State,
+    index: c_int,
+    // Keeps the VM alive as long as the pin.
+    _lua: Lua,
+}
+
+impl Pinned {
+    pub(super) fn new(lua: &Lua, value: impl IntoLua) -> mlua::Result<Self> {
+        let mut index = 0;
+        let mut main = null_mut();
+        // SAFETY: `lua_ref` copies the value at the top into the registry; the value stays on the
+        // stack as the one result.
+        let _: Value = unsafe {
+            lua.exec_raw(value.into_lua(lua)?, |state| {
+                index = ffi::lua_ref(state, -1);
+                main = ffi::lua_mainthread(state);
+            })?
+        };
+        Ok(Self { main, index, _lua: lua.clone() })
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: the VM is alive, and the index came from `lua_ref`.
+        unsafe { ffi::lua_unref(self.main, self.index) };
+    }
+}
+
+/// An argument of a call.
+pub(super) enum Argument<'a> {
+    Bytes(&'a [u8]),
+    Pinned(&'a Pinned),
+    Number(f64),
+    Nil,
+}
+
+struct Invocation<'a> {
+    function: c_int,
+    arguments: &'a [Argument<'a>],
+}
+
+/// What a resumed coroutine came to.
+pub(super) enum Resumed {
+    Returned,
+    Yielded,
+    Raised,
+    OutOfMemory,
+    Ended(Ended),
+}
+
+/// A coroutine that runs one call at a time.
+pub(super) struct Coroutine {
+    // Anchors `state`.
+    _thread: Thread,
+    state: *mut ffi::lua_State,
+}
+
+/// The coroutines of one VM.
+pub(super) struct Coroutines {
+    lua: Lua,
+    main: *mut ffi::lua_State,
+    entry: Pinned,
+    entry_function: Function,
+    idle: Vec<Coroutine>,
+}
+
+impl Coroutines {
+    pub(super) fn new(lua: &Lua) -> mlua::Result<Self> {
+        let mut main = null_mut();
+        // SAFETY: pushes one closure, which is the one result.
+        let entry_function: Function = unsafe {
+            lua.exec_raw((), |state| {
+                main = ffi::lua_mainthread(state);
+                ffi::lua_pushcclosurek(state, enter, c"call".as_ptr(), 0, Some(leave));
+            })?
+        };
+        let entry = Pinned::new(lua, &entry_function)?;
+        Ok(Self { lua: lua.clone(), main, entry, entry_function, idle: Vec::new() })
+    }
+
+    /// A coroutine that is ready for a call.
+    pub(super) fn take(&mut self) -> mlua::Result<Coroutine> {
+        if let Some(coroutine) = self.idle.pop() {
+            return Ok(coroutine);
+        }
+        let thread = self.lua.create_thread(self.entry_function.clone())?;
+        let state = thread.state();
+        // SAFETY: the new thread holds the entry function alone; `call` pushes it each time.
+        unsafe { ffi::lua_settop(state, 0) };
+        Ok(Coroutine { _thread: thread, state })
+    }
+
+    /// Takes back a coroutine whose call has returned.
+    pub(super) fn put_back(&mut self, coroutine: Coroutine) {
+        // SAFETY: the coroutine has returned, so only results are on its stack.
+        unsafe { ffi::lua_settop(coroutine.state, 0) };
+        if self.idle.len() < MAX_IDLE {
+            self.idle.push(coroutine);
+        }
+    }
+
+    /// What a call needs beside its coroutine, so that `self` need not be borrowed while it runs.
+    pub(super) fn caller(&self) -> Caller {
+        Caller { main: self.main, entry: self.entry.index }
+    }
+}
+
+/// Starts and resumes calls.
+#[derive(Clone, Copy)]
+pub(super) struct Caller {
+    main: *mut ffi::lua_State,
+    entry: c_int,
+}
+
+impl Caller {
+    /// Calls `function` in a coroutine from `Coroutines::take`.
+    pub(super) fn call(
+        self,
+        coroutine: &Coroutine,
+        function: &Pinned,
+        arguments: &[Argument<'_>],
+    ) -> Resumed {
+        debug_assert_eq!(function.main, self.main, "a function of another VM");
+        let invocation = Invocation { function: function.index, arguments };
+        // SAFETY: the coroutine is empty, so there is room for two values, and neither push
+        // allocates. `enter` reads the invocation before this function returns.
+        unsafe {
+            ffi::lua_rawgeti(coroutine.state, ffi::LUA_REGISTRYINDEX, self.entry.into());
+            ffi::lua_pushlightuserdata(coroutine.state, (&raw const invocation).cast_mut().cast());
+        }
+        self.resume_with(coroutine, 1)
+    }
+
+    /// Goes on with a call that yielded; its wait gives it whether the connection was closed.
+    pub(super) fn resume(self, coroutine: &Coroutine, closed: bool) -> Resumed {
+        // SAFETY: what was yielded is dropped, which leaves room for one value, and a boolean
+        // needs no memory.
+        unsafe {
+            ffi::lua_settop(coroutine.state, 0);
+            ffi::lua_pushboolean(coroutine.state, closed.into());
+        }
+        self.resume_with(coroutine, 1)
+    }
+
+    fn resume_with(self, coroutine: &Coroutine, arguments: c_int) -> Resumed {
+        // SAFETY: both states are alive. `lua_resume` catches every C++ exception; a panic of the
+        // interrupt or of `end_for_memory` passes through it and is caught here. No frame of mlua
+        // lies between, because no function of the host calls back into Lua.
+        let status = catch_unwind(AssertUnwindSafe(|| unsafe {
+            ffi::lua_resume_(coroutine.state, self.main, arguments)
+        }));
+        match status {
+            Ok(ffi::LUA_OK) => Resumed::Returned,
+            Ok(ffi::LUA_YIELD) => Resumed::Yielded,
+            Ok(ffi::LUA_ERRMEM) => Resumed::OutOfMemory,
+            Ok(_) => Resumed::Raised,
+            Err(panic) => match panic.downcast::<Ended>() {
+                Ok(ended) => Resumed::Ended(*ended),
+                Err(panic) => resume_unwind(panic),
+            },
+        }
+    }
+}
+
+/// The bottom of every coroutine: pushes function and arguments and calls.
+unsafe extern "C-unwind" fn enter(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: `Caller::call` passed a live invocation. A new C frame has room for
+    // `LUA_MINSTACK` values, more than any call has arguments.
+    unsafe {
+        let invocation = &*ffi::lua_touserdata(state, 1).cast::<Invocation<'_>>();
+        ffi::lua_settop(state, 0);
+        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, invocation.function.into());
+        for argument in invocation.arguments {
+            match argument {
+                Argument::Bytes(bytes) => {
+                    ffi::lua_pushlstring_(state, bytes.as_ptr().cast(), bytes.len());
+                }
+                Argument::Pinned(value) => {
+                    ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, value.index.into());
+                }
+                Argument::Number(number) => ffi::lua_pushnumber(state, *number),
+                Argument::Nil => ffi::lua_pushnil(state),
+            }
+        }
+        let count = c_int::try_from(invocation.arguments.len()).unwrap_or(0);
+        ffi::lua_callyieldable(state, count, ffi::LUA_MULTRET)
+    }
+}
+
+/// Results that are kept; no rule of the handler reads more, and a stack that is full of them
+/// would leave no room to read an array.
+const MAX_RESULTS: c_int = 3;
+
+/// Runs once the called function has returned: its first results are the coroutine's.
+unsafe extern "C-unwind" fn leave(state: *mut ffi::lua_State, _status: c_int) -> c_int {
+    // SAFETY: the state is live, and the stack is only cut.
+    unsafe {
+        let count = ffi::lua_gettop(state).min(MAX_RESULTS);
+        ffi::lua_settop(state, count);
+        count
+    }
+}
+
+/// The function with which the prelude ends a call that caught a memory error.
+pub(super) fn end_for_memory_function(lua: &Lua) -> mlua::Result<Function> {
+    // SAFETY: the function takes and returns nothing, and unwinds as every ended call does.
+    unsafe { lua.create_c_function(end_for_memory) }
+}
+
+unsafe extern "C-unwind" fn end_for_memory(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: `state` is the running coroutine.
+    let frames = unsafe { frames(state) };
+    resume_unwind(Box::new(Ended::Memory { frames }))
+}
+
+/// One result of a call; bytes live as long as the coroutine is borrowed.
+#[derive(Debug, PartialEq)]
+pub(super) enum Given<'a> {
+    Nothing,
+    Boolean(bool),
+    Number(f64),
+    Bytes(&'a [u8]),
+    Table,
+    Other(&'static str),
+}
+
+impl Coroutine {
+    /// The state's address, which tells this coroutine from those that a script makes.
+    pub(super) fn address(&self) -> usize {
+        self.state as usize
+    }
+
+    /// The active functions, innermost first, of a call that raised an error.
+    pub(super) fn frames(&self) -> Vec<Frame> {
+        // SAFETY: the state is live.
+        unsafe { frames(self.state) }
+    }
+
+    /// The result at `position`, from 1; past the end it is `Nothing`.
+    pub(super) fn result(&self, position: c_int) -> Given<'_> {
+        // SAFETY: the coroutine has returned; a position past its top is acceptable to `lua_type`.
+        unsafe { given(self.state, position) }
+    }
+
+    /// Hands the elements of the table at `position` to `take` in order, up to the first nil;
+    /// stops at the first that it refuses and returns that.
+    pub(super) fn elements<T>(
+        &self,
+        position: c_int,
+        mut take: impl FnMut(usize, Given<'_>) -> Result<(), T>,
+    ) -> Result<(), T> {
+        for index in 1.. {
+            // SAFETY: the value at `position` is a table. With `MAX_RESULTS` on it the stack has
+            // room for the element without growing; it is popped before the next one is pushed,
+            // and the string it may be is held by the table.
+            let outcome = unsafe {
+                ffi::lua_rawgeti(self.state, position, index);
+                let element = given(self.state, -1);
+                let outcome = if element == Given::Nothing {
+                    None
+                } else {
+                    Some(take(usize::try_from(index).unwrap_or(0), element))
+                };
+                ffi::lua_pop(self.state, 1);
+                outcome
+            };
+            match outcome {
+                Some(Ok(())) => {}
+                Some(Err(refused)) => return Err(refused),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the table at `position` has no entry at all.
+    pub(super) fn is_empty_table(&self, position: c_int) -> bool {
+        // SAFETY: the value at `position` is a table. With `MAX_RESULTS` on it the stack has room
+        // for the key and the value that `lua_next` pushes where there is an entry.
+        unsafe {
+            let top = ffi::lua_gettop(self.state);
+            ffi::lua_pushnil(self.state);
+            let found = ffi::lua_next(self.state, position) != 0;
+            ffi::lua_settop(self.state, top);
+            !found
+        }
+    }
+
+    /// Moves the value at the top out: the one result of a body, or an error value.
+    pub(super) fn pop(&self, lua: &Lua) -> mlua::Result<Value> {
+        // SAFETY: both states belong to one VM, and the coroutine is not running; where its stack
+        // is empty the result is nil.
+        unsafe {
+            lua.exec_raw((), |state| {
+                if ffi::lua_gettop(self.state) > 0 {
+                    ffi::lua_xmove(self.state, state, 1);
+                } else {
+                    ffi::lua_pushnil(state);
+                }
+            })
+        }
+    }
+
+    /// Drops all results after the first.
+    pub(super) fn keep_first(&self) {
+        // SAFETY: the coroutine has returned, so only results are on its stack.
+        unsafe { ffi::lua_settop(self.state, 1) };
+    }
+}
+
+/// Reads the value at `index` of `state`.
+///
+/// # Safety
+/// `state` is live, and what the returned value borrows stays on its stack or in a table there.
+unsafe fn given<'a>(state: *mut ffi::lua_State, index: c_int) -> Given<'a> {
+    // SAFETY: as above; a string's bytes are contiguous and do not move.
+    unsafe {
+        match ffi::lua_type(state, index) {
+            ffi::LUA_TNONE | ffi::LUA_TNIL => Given::Nothing,
+            ffi::LUA_TBOOLEAN => Given::Boolean(ffi::lua_toboolean(state, index) != 0),
+            ffi::LUA_TNUMBER => Given::Number(ffi::lua_tonumber(state, index)),
+            ffi::LUA_TSTRING => {
+                let mut length = 0;
+                let bytes = ffi::lua_tolstring(state, index, &raw mut length);
+                Given::Bytes(std::slice::from_raw_parts(bytes.cast(), length))
+            }
+            ffi::LUA_TTABLE => Given::Table,
+            ffi::LUA_TFUNCTION => Given::Other("function"),
+            ffi::LUA_TTHREAD => Given::Other("thread"),
+            ffi::LUA_TBUFFER => Given::Other("buffer"),
+            ffi::LUA_TVECTOR => Given::Other("vector"),
+            _ => Given::Other("userdata"),
+        }
+    }
+}
+
+/// The active Lua functions of `state`, innermost first, without scriptsock's own.
+///
+/// # Safety
+/// `state` is live and not being changed: it is the running coroutine, or a suspended one.
+pub(super) unsafe fn frames(state: *mut ffi::lua_State) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    for level in 0..MAX_FRAMES {
+        // SAFETY: `lua_Debug` is plain data, for which zero is a value; `lua_getinfo` fills it and
+        // returns 0 past the last level. The strings it points to live as long as the function.
+        let frame = unsafe {
+            let mut info: ffi::lua_Debug = std::mem::zeroed();
+            if ffi::lua_getinfo(state, level, c"sln".as_ptr(), &raw mut info) == 0 {
+                break;
+            }
+            Frame {
+                source: text(info.short_src).unwrap_or_default(),
+                line: usize::try_from(info.currentline).unwrap_or(0),
+                name: text(info.name).filter(|name| !name.is_empty()),
+            }
+        };
+        if frame.line > 0 && frame.source != PRELUDE {
+            frames.push(frame);
+        }
+    }
+    frames
+}
+
+/// Copies a C string that may be null.
+///
+/// # Safety
+/// A pointer that is not null points to a string that ends with a zero byte.
+unsafe fn text(string: *const std::ffi::c_char) -> Option<String> {
+    if string.is_null() {
+        return None;
+    }
+    // SAFETY: as above.
+    Some(unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned())
+}
+
+/// How many parameters a Lua function names; `u8::MAX` where it takes any number.
+pub(super) fn parameters(lua: &Lua, function: &Function) -> mlua::Result<u8> {
+    let mut count = u8::MAX;
+    // SAFETY: with a level below zero `lua_getinfo` describes the function at that index.
+    let _: Value = unsafe {
+        lua.exec_raw(function, |state| {
+            let mut info: ffi::lua_Debug = std::mem::zeroed();
+            if ffi::lua_getinfo(state, -1, c"a".as_ptr(), &raw mut info) != 0 && info.isvararg == 0
+            {
+                count = info.nparams;
+            }
+        })?
+    };
+    Ok(count)
+}
