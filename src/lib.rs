@@ -1,13 +1,42 @@
-//! scriptsock: a live-programmable socket server.
+//! scriptsock: a live-programmable socket server. A Rust core owns the sockets and hands every
+//! received message to a Lua handler that is reloaded when its file is saved.
+//!
+//! # The life of a message
+//! 1. [`net`] binds the sockets; a [`worker`] (one thread, one VM) accepts from them.
+//! 2. A stream connection gets a [`session`], a peer of a datagram socket an entry in
+//!    [`datagram`]; both are a [`conn::Conn`] to everyone else.
+//! 3. What was read goes as [`handler::Event::Message`] through the seam [`handler::Handler`].
+//! 4. [`vm::Vm`] calls `on_message` of the live [`vm::Generation`] in a coroutine, under a CPU
+//!    budget and a memory limit, and puts what it returns into the connection's outbox.
+//! 5. A callback that waits comes back as [`handler::Step::Wait`]; the session goes on with it
+//!    when the wait is over, and reads no further before.
+//! 6. The session writes the outbox once all of that is done.
+//!
+//! # The life of a script
+//! [`watch`] notices that a file may have changed; [`script`] reads it and what it requires into a
+//! [`script::Bundle`] with a digest; [`reload`] has it tried, then built by every worker, then
+//! made live by all of them, or by none.
+//!
+//! # Layers
+//! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
+//! `server`, `reload`, `worker`, `accept`, `vm`, `datagram`, `session`, `service`, `handler`,
+//! `conn`, `watch`, `script`, `settings`, `net`, `text`. [`session`] knows no socket type and no
+//! Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`, clap in
+//! `cli`. `unsafe` is in `vm/raw.rs` and `vm/budget.rs` alone.
 
-pub mod conn;
-pub mod datagram;
-pub mod handler;
+mod accept;
+pub mod cli;
+mod conn;
+mod datagram;
+mod handler;
 pub mod net;
+mod reload;
 pub mod script;
-pub mod service;
-pub mod session;
+pub mod server;
+mod service;
+mod session;
 pub mod settings;
 pub mod text;
-pub mod vm;
-pub mod watch;
+mod vm;
+mod watch;
+mod worker;

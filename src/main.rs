@@ -1,2 +1,90 @@
-//! Parse, dispatch, exit code.
-fn main() {}
+//! The program: parse, bind, run, exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::runtime;
+
+use scriptsock::cli::log::{self, Format};
+use scriptsock::cli::serve::ServeOptions;
+use scriptsock::cli::{Cli, Exit, signals};
+use scriptsock::net::bind::{Bound, bind};
+use scriptsock::net::{Listener, descriptors};
+use scriptsock::script::Source;
+use scriptsock::server::{self, Control, Ended};
+use scriptsock::settings::Settings;
+
+fn main() -> ExitCode {
+    let exit = match Cli::read(std::env::args_os()) {
+        Ok(cli) => serve(&cli.options),
+        Err(stop) => stop.report(),
+    };
+    exit.into()
+}
+
+/// Runs the server to its end.
+fn serve(options: &ServeOptions) -> Exit {
+    let settings = match options.settings() {
+        Ok(settings) => settings,
+        Err(error) => return error.report(),
+    };
+    log::start(options.log());
+    for oddity in options.oddities() {
+        tracing::warn!("{oddity}");
+    }
+    match bind_and_run(settings) {
+        Ok(exit) => exit,
+        Err(error) => report(&error, options.log_format),
+    }
+}
+
+fn bind_and_run(settings: Settings) -> anyhow::Result<Exit> {
+    let folder = std::env::current_dir().context("the current folder cannot be told")?;
+    let source = Source::locate(&settings.script, &folder)?;
+    let sockets = bind(&settings.listen, settings.workers, settings.backlog)?;
+    provide_descriptors(&settings, &sockets);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let control = Control::default();
+        signals::follow(&control)?;
+        server::run(settings, sockets, source, control, print_ready_lines).await
+    })?;
+    Ok(match ended {
+        Ended::InOrder => Exit::Stopped,
+        Ended::CutOff => Exit::Failed,
+    })
+}
+
+/// One line a listener, once all of them accept.
+fn print_ready_lines(listeners: &[Arc<Listener>]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for listener in listeners {
+        writeln!(out, "{listener}")?;
+    }
+    out.flush()
+}
+
+/// Raises the limit of open descriptors; warns where `--max-conns` is beyond it.
+fn provide_descriptors(settings: &Settings, sockets: &[Bound]) {
+    let Some(limit) = descriptors::raise_limit() else { return };
+    let listening = sockets.iter().map(|bound| bound.sockets.len()).sum();
+    if let Some(fit) = descriptors::shortage(limit, listening, settings.max_conns) {
+        tracing::warn!(
+            "the limit of {limit} open descriptors leaves room for {fit} connections, \
+             fewer than --max-conns {}: raise it (ulimit -Hn), or lower --max-conns",
+            settings.max_conns
+        );
+    }
+}
+
+/// Tells why the server could not start or failed: one line for a person, an event for a program.
+fn report(error: &anyhow::Error, format: Format) -> Exit {
+    match format {
+        // Without standard error nobody can be told; the status still says it.
+        Format::Text => drop(writeln!(io::stderr(), "scriptsock: {error:#}")),
+        Format::Json => tracing::error!("{error:#}"),
+    }
+    Exit::Failed
+}

@@ -1,0 +1,216 @@
+//! From "the script may have changed" to a new generation on every worker, or on none: read,
+//! compare, try, have every worker prepare it, then swap everywhere. Owns the number and the
+//! digest of what is live.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::script::{Bundle, Digest, ReadError, Source};
+use crate::settings::Watch;
+use crate::vm::{self, Config, Fault};
+use crate::watch::Watcher;
+use crate::worker::{Order, Worker};
+
+/// A main file without content is most likely a save that is not finished, and so may be what
+/// polling happens to see: both are looked at again after this, until they stay the same.
+const UNFINISHED: Duration = Duration::from_millis(100);
+
+/// Looks at a script that keeps changing.
+const MOST_LOOKS: u32 = 10;
+
+/// When a script that could not be read is tried again, because what was in the way, such as a
+/// shortage of descriptors, may be gone without a change of the file.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Keeps the workers at the newest version of the script.
+pub struct Reloader<'a> {
+    source: &'a Source,
+    watcher: Watcher,
+    workers: &'a [Worker],
+    config: Config,
+    live: Live,
+    refused: Option<Refused>,
+}
+
+/// The generation that all workers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Live {
+    number: u64,
+    digest: Digest,
+}
+
+/// Why the script as it is now is not live; told once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Refused {
+    Missing,
+    Unreadable(String),
+    Faulty(Digest),
+}
+
+impl<'a> Reloader<'a> {
+    /// The workers run `bundle` as generation 1.
+    pub fn new(
+        source: &'a Source,
+        watcher: Watcher,
+        workers: &'a [Worker],
+        config: Config,
+        bundle: &Bundle,
+    ) -> Self {
+        let live = Live { number: 1, digest: bundle.digest() };
+        let mut reloader = Self { source, watcher, workers, config, live, refused: None };
+        reloader.watcher.watch(bundle.watched());
+        reloader
+    }
+
+    /// Reloads whenever the script changes or `asked` is notified; never returns.
+    pub async fn run(&mut self, asked: &Notify) {
+        loop {
+            let unreadable = matches!(self.refused, Some(Refused::Unreadable(_)));
+            let explicit = tokio::select! {
+                () = self.watcher.changed() => false,
+                () = asked.notified() => true,
+                () = sleep(RETRY), if unreadable && self.watcher.mode() != Watch::Off => false,
+            };
+            self.reload(explicit).await;
+        }
+    }
+
+    /// Makes the script live as it is now; `explicit` has it say so where nothing changed.
+    async fn reload(&mut self, explicit: bool) {
+        let number = self.live.number;
+        let Some(bundle) = self.read(explicit).await else { return };
+        if bundle.digest() == self.live.digest {
+            let was_refused = self.refused.take().is_some();
+            if explicit || was_refused {
+                let hash = self.live.digest;
+                info!(generation = number, %hash, "script unchanged, generation {number} stays live");
+            }
+            return;
+        }
+        let refused = Refused::Faulty(bundle.digest());
+        if !explicit && self.refused.as_ref() == Some(&refused) {
+            return;
+        }
+        match self.replace(Arc::new(bundle)).await {
+            Ok(()) => self.refused = None,
+            Err(fault) => {
+                let (generation, hash) = (fault.generation(), fault.hash());
+                warn!(generation, hash, "reload failed, generation {number} stays live\n{fault}");
+                self.refused = Some(refused);
+            }
+        }
+    }
+
+    /// Reads the script, and watches what it consists of now.
+    async fn read(&mut self, explicit: bool) -> Option<Bundle> {
+        let number = self.live.number;
+        let error = match self.read_settled().await {
+            Ok(bundle) => {
+                self.watcher.watch(bundle.watched());
+                return Some(bundle);
+            }
+            Err(error) => error,
+        };
+        self.watcher.watch(&self.source.watched());
+        let refused = if error.is_missing() {
+            Refused::Missing
+        } else {
+            Refused::Unreadable(error.to_string())
+        };
+        if explicit || self.refused.as_ref() != Some(&refused) {
+            if refused == Refused::Missing {
+                warn!(
+                    generation = number,
+                    hash = %self.live.digest,
+                    "script is missing, generation {number} stays live until it returns"
+                );
+            } else {
+                warn!(
+                    generation = number,
+                    hash = %self.live.digest,
+                    "reload failed, generation {number} stays live\n{error}"
+                );
+            }
+        }
+        self.refused = Some(refused);
+        None
+    }
+
+    /// Reads the script once it is whole, so far as can be told.
+    async fn read_settled(&self) -> Result<Bundle, ReadError> {
+        let mut read = self.source.read();
+        for _ in 0..MOST_LOOKS {
+            let Ok(bundle) = &read else { break };
+            let empty = bundle.main().content().is_empty();
+            let polled = self.watcher.mode() == Watch::Poll && bundle.digest() != self.live.digest;
+            if !empty && !polled {
+                break;
+            }
+            let digest = bundle.digest();
+            sleep(UNFINISHED).await;
+            read = self.source.read();
+            if read.as_ref().is_ok_and(|again| again.digest() == digest) {
+                break;
+            }
+        }
+        read
+    }
+
+    /// Tries the bundle, has every worker prepare it, and swaps everywhere.
+    async fn replace(&mut self, bundle: Arc<Bundle>) -> Result<(), Box<Fault>> {
+        let number = self.live.number + 1;
+        vm::try_out(&bundle, number, &self.config)?;
+        if let Err(fault) = self.prepare(&bundle, number).await {
+            for worker in self.workers {
+                // A worker that is gone ends the server, which notices by itself.
+                let _ = worker.orders.send(Order::Abort).await;
+            }
+            return Err(fault);
+        }
+        let mut swapped = Vec::new();
+        for worker in self.workers {
+            let (answer, answered) = oneshot::channel();
+            let _ = worker.orders.send(Order::Commit(answer)).await;
+            swapped.push(answered);
+        }
+        for answered in swapped {
+            let _ = answered.await;
+        }
+        self.live = Live { number, digest: bundle.digest() };
+        tell_live(number, &bundle);
+        Ok(())
+    }
+
+    async fn prepare(&self, bundle: &Arc<Bundle>, number: u64) -> Result<(), Box<Fault>> {
+        let mut prepared = Vec::new();
+        for worker in self.workers {
+            let (answer, answered) = oneshot::channel();
+            let order = Order::Prepare { bundle: Arc::clone(bundle), number, answer };
+            let _ = worker.orders.send(order).await;
+            prepared.push(answered);
+        }
+        let mut outcome = Ok(());
+        for answered in prepared {
+            // All are awaited, so that none prepares any more when the others are aborted.
+            let answer = answered.await;
+            let answer =
+                answer.unwrap_or_else(|_| Err(Box::new(Fault::unanswered(number, bundle))));
+            outcome = outcome.and(answer);
+        }
+        outcome
+    }
+}
+
+/// Tells that a generation is live.
+pub fn tell_live(number: u64, bundle: &Bundle) {
+    info!(
+        generation = number,
+        hash = %bundle.digest(),
+        script = bundle.main().shown(),
+        "generation {number} is live"
+    );
+}

@@ -1,0 +1,140 @@
+//! The architecture, checked on the source text: imports run downwards, a library is named in
+//! one module, and `unsafe` stays where its proofs are.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules of the crate, from the top: each may name those behind it.
+const LAYERS: [&str; 17] = [
+    "main", "cli", "server", "reload", "worker", "accept", "vm", "datagram", "session", "service",
+    "handler", "conn", "watch", "script", "settings", "net", "text",
+];
+
+/// Libraries, and the one module that names each.
+const LIBRARIES: [(&str, &str); 8] = [
+    ("mlua", "vm"),
+    ("annotate_snippets", "vm"),
+    ("notify", "watch"),
+    ("clap", "cli"),
+    ("tracing_subscriber", "cli"),
+    ("sha2", "script"),
+    ("socket2", "net"),
+    ("strsim", "text"),
+];
+
+/// The files that may hold `unsafe`.
+const UNSAFE: [&str; 2] = ["vm/budget.rs", "vm/raw.rs"];
+
+/// The source files below `src`, by their path from there, with their text less comments.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 20, "the source was not found: {files:?}");
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            let text = fs::read_to_string(&path).unwrap();
+            (name, text.lines().map(without_comment).collect::<Vec<_>>().join("\n"))
+        })
+        .collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split("//").next().unwrap_or_default()
+}
+
+/// The module that a file belongs to: `vm` for `vm/api/conn.rs`.
+fn module(file: &str) -> &str {
+    file.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|known| *known == module)
+}
+
+/// The modules of the crate that a text names, one by one or in braces.
+fn named(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for root in ["crate::", "scriptsock::"] {
+        for (at, _) in text.match_indices(root) {
+            let rest = &text[at + root.len()..];
+            let list = rest.strip_prefix('{').and_then(|list| list.split('}').next());
+            for item in list.unwrap_or(rest).split(',').take(list.map_or(1, |_| usize::MAX)) {
+                let end = item.trim().find(|c: char| !c.is_alphanumeric() && c != '_');
+                let item = item.trim();
+                names.push(item[..end.unwrap_or(item.len())].to_owned());
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn imports_run_downwards() {
+    let mut checked = 0;
+    for (file, text) in sources() {
+        if file == "lib.rs" {
+            continue;
+        }
+        let own = layer(module(&file)).unwrap_or_else(|| panic!("{file} has no layer"));
+        for name in named(&text) {
+            let Some(other) = layer(&name) else { continue };
+            assert!(other >= own, "{file} names crate::{name}, which is above it");
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "only {checked} imports were seen");
+}
+
+#[test]
+fn a_library_is_named_in_one_module() {
+    for (library, home) in LIBRARIES {
+        let users: Vec<_> = sources()
+            .into_iter()
+            .filter(|(_, text)| text.contains(&format!("{library}::")))
+            .map(|(file, _)| file)
+            .collect();
+        assert!(!users.is_empty(), "nobody names {library}");
+        for file in users {
+            assert_eq!(module(&file), home, "{file} names {library}");
+        }
+    }
+}
+
+#[test]
+fn sessions_know_no_socket_and_no_lua() {
+    for (file, text) in sources() {
+        if matches!(module(&file), "session" | "datagram" | "handler" | "conn") {
+            for word in ["TcpStream", "UdpSocket", "UnixStream", "mlua", "crate::vm"] {
+                assert!(!text.contains(word), "{file} names {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stays_in_its_files() {
+    let mut seen = 0;
+    for (file, text) in sources() {
+        let has =
+            text.contains("unsafe {") || text.contains("unsafe impl") || text.contains("unsafe fn");
+        assert!(!has || UNSAFE.contains(&file.as_str()), "{file} holds unsafe code");
+        seen += usize::from(has);
+    }
+    assert_eq!(seen, UNSAFE.len(), "a file that may hold unsafe code needs it no more");
+}
