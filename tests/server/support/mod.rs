@@ -1,0 +1,54 @@
+//! The harness: start the program (`server`), collect what it prints (`lines`), talk to it over
+//! streams (`client`) and datagrams (`datagram`). Nothing here sleeps and hopes: every wait is
+//! for an event and has a generous limit.
+
+mod client;
+mod datagram;
+mod lines;
+mod server;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::time::{Duration, Instant};
+
+pub use client::Client;
+pub use datagram::DatagramClient;
+pub use server::{Failed, SIGCONT, SIGHUP, SIGINT, SIGSTOP, SIGTERM, Server};
+
+/// How long a test waits for an event before it fails. Far more than the event ever needs: the
+/// limit only decides when a broken server is called broken.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a client waits for bytes of its peer.
+pub const CLIENT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Calls `probe` until it gives a value; fails with `what` when the limit has passed.
+#[track_caller]
+pub fn wait_until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Lets this process, and what it starts from now on, hold `count` descriptors.
+#[track_caller]
+pub fn raise_descriptor_limit(count: u64) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    assert!(hard >= count, "the hard limit of descriptors is {hard}, this test needs {count}");
+    if soft < count {
+        setrlimit(Resource::RLIMIT_NOFILE, count, hard).unwrap();
+    }
+}
+
+/// The bytes as a person reads them, shortened where they are many.
+pub fn printable(data: &[u8]) -> String {
+    const SHOWN: usize = 2000;
+    if data.len() <= SHOWN {
+        return format!("\"{}\" ({} bytes)", data.escape_ascii(), data.len());
+    }
+    format!("\"{}...\" ({} bytes)", data[..SHOWN].escape_ascii(), data.len())
+}
