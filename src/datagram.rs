@@ -1,6 +1,6 @@
 //! A datagram socket and its peers, each a connection to the handler: answers their datagrams in
-//! order, remembers them for the peer timeout, and sends in batches. Knows no socket type and no
-//! Lua.
+//! order, remembers them for the peer timeout, and sends in batches. How a batch is received and
+//! sent is for `net`; knows no Lua.
 
 mod clock;
 mod peers;
