@@ -1,0 +1,137 @@
+//! What every test of a framing uses: a stream that arrives in pieces, splitters, and chance
+//! that can be repeated.
+
+mod decode;
+mod fuzz;
+mod grammar;
+mod linear;
+mod properties;
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::{FrameError, Framing, Progress, Spec, Split, Splitter};
+
+fn framing(text: &str) -> Framing {
+    Spec::parse(text).unwrap().standing(1 << 20).unwrap_or_else(|why| panic!("{text}: {why}"))
+}
+
+fn custom(split: impl Fn(&[u8], bool) -> Result<Split, String> + 'static, max: usize) -> Framing {
+    struct Function<F>(F);
+    impl<F: Fn(&[u8], bool) -> Result<Split, String>> Splitter for Function<F> {
+        fn split(&self, offered: &[u8], eof: bool) -> Result<Split, String> {
+            assert!(!offered.is_empty());
+            (self.0)(offered, eof)
+        }
+    }
+    Framing::custom(Rc::new(Function(split)), max)
+}
+
+/// Lines, and what is left at the end; a `#` is skipped, all that are there at once.
+fn lines(max: usize) -> Framing {
+    let split = |offered: &[u8], eof: bool| {
+        let skipped = offered.iter().take_while(|byte| **byte == b'#').count();
+        let end = offered.iter().position(|byte| *byte == b'\n');
+        Ok(match end {
+            _ if skipped > 0 => Split::Skip(skipped),
+            Some(end) => Split::Message { consumed: end + 1, message: offered[..end].to_vec() },
+            None if eof => Split::Message { consumed: offered.len(), message: offered.to_vec() },
+            None => Split::More { need: None },
+        })
+    };
+    custom(split, max)
+}
+
+/// As `length:u16be`, by a function that says what it needs.
+fn blocks(max: usize) -> Framing {
+    let split = |offered: &[u8], _| {
+        let Some(header) = offered.first_chunk() else { return Ok(Split::More { need: Some(2) }) };
+        let whole = 2 + usize::from(u16::from_be_bytes(*header));
+        Ok(match offered.get(2..whole) {
+            Some(message) => Split::Message { consumed: whole, message: message.to_vec() },
+            None => Split::More { need: Some(whole) },
+        })
+    };
+    custom(split, max)
+}
+
+/// A stream and its buffer, as a session has them.
+#[derive(Default)]
+struct Stream {
+    buffer: Vec<u8>,
+    progress: Progress,
+    messages: Vec<Vec<u8>>,
+    /// The most bytes that stayed in the buffer.
+    held: usize,
+}
+
+impl Stream {
+    fn arrive(&mut self, framing: &Framing, bytes: &[u8], eof: bool) -> Result<(), FrameError> {
+        self.buffer.extend_from_slice(bytes);
+        while let Some(decoded) = framing.decode(&mut self.progress, &self.buffer, eof)? {
+            assert!(decoded.consumed <= self.buffer.len());
+            assert_eq!(self.progress, Progress::default());
+            let message = decoded.message.bytes(&self.buffer);
+            assert!(message.len() <= framing.max());
+            self.messages.push(message.to_vec());
+            self.buffer.drain(..decoded.consumed);
+        }
+        let needed = framing.needed(&self.progress);
+        assert!(eof || needed == 0 || needed > self.buffer.len(), "{needed} are there");
+        self.buffer.drain(..self.progress.take_skipped());
+        self.held = self.held.max(self.buffer.len());
+        Ok(())
+    }
+
+    /// What a whole stream is, in these pieces, and why it cannot be framed any further.
+    fn read(framing: &Framing, pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Result<(), FrameError>) {
+        let mut stream = Self::default();
+        let arrive = |piece: &&[u8]| stream.arrive(framing, piece, false);
+        let mut ended = pieces.iter().try_for_each(arrive);
+        if ended.is_ok() {
+            ended = stream.arrive(framing, b"", true);
+        }
+        (stream.messages, ended)
+    }
+}
+
+/// Chance that can be repeated: `SplitMix64`.
+struct Dice(Cell<u64>);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(Cell::new(seed))
+    }
+
+    fn roll(&self) -> u64 {
+        self.0.set(self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+        let mut z = self.0.get();
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 up to and without `end`.
+    fn below(&self, end: usize) -> usize {
+        usize::try_from(self.roll() % end as u64).unwrap()
+    }
+
+    fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
+    fn bytes(&self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.roll().to_le_bytes()[0]).collect()
+    }
+
+    /// The same bytes in pieces of `most` bytes at most.
+    fn pieces<'a>(&self, mut bytes: &'a [u8], most: usize) -> Vec<&'a [u8]> {
+        let mut pieces = Vec::new();
+        while !bytes.is_empty() {
+            let piece;
+            (piece, bytes) = bytes.split_at((1 + self.below(most)).min(bytes.len()));
+            pieces.push(piece);
+        }
+        pieces
+    }
+}
