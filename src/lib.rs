@@ -20,9 +20,9 @@
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `worker`, `accept`, `vm`, `datagram`, `session`, `service`, `handler`,
-//! `conn`, `watch`, `script`, `settings`, `net`, `frame`, `text`. [`session`] knows no socket type
-//! and no Lua, [`frame`] neither tokio nor Lua. A third-party library is named in one module: mlua
-//! in `vm`, notify in `watch`, clap in `cli`. `unsafe` is in `vm/raw.rs` and `vm/budget.rs` alone.
+//! `conn`, `watch`, `script`, `settings`, `net`, `text`. [`session`] knows no socket type and no
+//! Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`, clap in
+//! `cli`. `unsafe` is in `vm/raw.rs` and `vm/budget.rs` alone.
 
 mod accept;
 pub mod cli;
@@ -30,8 +30,10 @@ mod conn;
 mod datagram;
 pub mod frame;
 mod handler;
+mod hub;
 pub mod net;
 mod reload;
+mod roster;
 pub mod script;
 pub mod server;
 mod service;

@@ -162,7 +162,7 @@ fn finish(kind: Kind, socket: RawSocket, at: SocketAddr, worker: usize) -> io::R
     }
 }
 
-fn enlarge_buffer(socket: &RawSocket) {
+pub(super) fn enlarge_buffer(socket: &RawSocket) {
     if socket.recv_buffer_size().is_ok_and(|size| size < DATAGRAM_BUFFER) {
         // Without it the socket works as well, it only loses more in a burst.
         let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);

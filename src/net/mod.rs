@@ -1,12 +1,14 @@
-//! Addresses and sockets: reading listener URLs, binding them. What is done with the sockets is for
-//! the workers.
+//! Addresses and sockets: reading URLs, binding listeners, opening outgoing connections, socket
+//! options. What is done with the sockets is for the workers.
 
 pub mod address;
 pub mod bind;
 pub mod datagram;
 pub mod descriptors;
+pub mod dial;
 mod endpoint;
 mod inet;
+pub mod option;
 mod stream;
 mod udp;
 mod unix;

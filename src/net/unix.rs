@@ -15,7 +15,7 @@ use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use super::bind::Problem;
 
 /// Bytes of a socket's path: `sun_path` less its final zero.
-const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+pub(super) const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// The file of a bound Unix socket; dropping it removes the file.
 ///
