@@ -1,11 +1,13 @@
 //! A connection as both sides see it: what the session serves and what a script holds as `conn`.
-//! Owns identity and the orders a script gives (close, reset, half-close); what waits to be sent
-//! is in `outbox`. Knows no socket and no Lua.
+//! Owns identity, the framing in force and the orders a script gives (close, reset, half-close);
+//! what waits to be sent is in `outbox`, what waits to be read in `inbox`. Knows no socket and no
+//! Lua.
 
+mod inbox;
 mod outbox;
 mod task;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,10 +15,15 @@ use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::info;
 
+pub use inbox::{ReadEnd, Reading, Received};
 pub use outbox::{HIGH_WATER, MAX_DATAGRAM, Outbox, Outgoing, SendError, Spares, StreamQueue};
 
+use crate::frame::{FrameError, Framing};
+use crate::net::option::Options;
 use crate::net::{Endpoint, Listener};
+use inbox::Inbox;
 use task::{Task, Waiters};
 
 /// The kind of socket a connection came over.
@@ -62,8 +69,12 @@ pub enum Reason {
     Slow,
     /// The server stops.
     Shutdown,
+    /// A message was larger than it may be.
+    Oversize,
     /// `on_connect` refused it.
     Rejected,
+    /// What arrived was no message of the framing.
+    Framing,
     /// A newer datagram peer took its place.
     Limit,
 }
@@ -80,7 +91,9 @@ impl Reason {
             Self::Error => "error",
             Self::Slow => "slow",
             Self::Shutdown => "shutdown",
+            Self::Oversize => "oversize",
             Self::Rejected => "rejected",
+            Self::Framing => "framing",
             Self::Limit => "limit",
         }
     }
@@ -98,12 +111,46 @@ enum Phase {
     Open,
     /// The sending side is to be ended once flushed; reading goes on.
     HalfClosing,
-    /// Flush, then end.
-    Closing,
+    /// Flush, then end for this reason.
+    Closing(Reason),
     /// Drop what is queued and end at once, for this reason.
     Breaking(Reason),
     /// Nothing can be sent any more.
     Gone,
+}
+
+/// How the messages of a connection are told apart, and how its replies are marked.
+#[derive(Clone)]
+pub struct Framings {
+    /// Of what it receives.
+    pub read: Rc<Framing>,
+    /// Of what is sent to it.
+    pub reply: Rc<Framing>,
+}
+
+/// When a silent stream connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdleLimit {
+    /// As the command line or the script says.
+    Rule,
+    /// After this; none: never.
+    Own(Option<Duration>),
+}
+
+/// Who a connection is, and what it begins with.
+pub struct Identity {
+    /// Unique in the process, from 1.
+    pub id: u64,
+    /// What it came over.
+    pub transport: Transport,
+    /// The other end, and ours.
+    pub ends: (Endpoint, Endpoint),
+    /// Where it was accepted; none where the script connected to it.
+    pub listener: Option<Arc<Listener>>,
+    /// The framings in force.
+    pub framings: Framings,
+    /// The number of the generation it opens in.
+    pub generation: u64,
 }
 
 /// One connection: a stream, or a peer of a datagram socket.
@@ -116,10 +163,18 @@ pub struct Conn {
     pub peer: Endpoint,
     /// Our end.
     pub local: Endpoint,
-    /// Where it was accepted.
-    pub listener: Arc<Listener>,
+    /// Where it was accepted; none where the script connected to it.
+    pub listener: Option<Arc<Listener>>,
     outbox: Outbox,
+    inbox: Inbox,
+    framings: RefCell<Framings>,
+    /// The script has set them for this connection.
+    has_own_framings: Cell<bool>,
+    idle_limit: Cell<IdleLimit>,
+    options: RefCell<Option<Rc<dyn Options>>>,
     phase: Cell<Phase>,
+    /// Nothing that arrives has a meaning any more: it ends so once its callback has.
+    spoiled: Cell<Option<Reason>>,
     task: Task,
     generation: Cell<u64>,
     active: Cell<Instant>,
@@ -128,16 +183,11 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// A connection that was just accepted, for the generation numbered `generation`.
+    /// A connection that was just opened, and what is sent to it goes to.
     #[must_use]
-    pub fn new(
-        id: u64,
-        transport: Transport,
-        (peer, local): (Endpoint, Endpoint),
-        listener: Arc<Listener>,
-        outbox: Outbox,
-        generation: u64,
-    ) -> Rc<Self> {
+    pub fn new(identity: Identity, outbox: Outbox) -> Rc<Self> {
+        let Identity { id, transport, ends: (peer, local), listener, framings, generation } =
+            identity;
         Rc::new(Self {
             id,
             transport,
@@ -145,7 +195,13 @@ impl Conn {
             local,
             listener,
             outbox,
+            inbox: Inbox::default(),
+            framings: RefCell::new(framings),
+            has_own_framings: Cell::new(false),
+            idle_limit: Cell::new(IdleLimit::Rule),
+            options: RefCell::default(),
             phase: Cell::new(Phase::Open),
+            spoiled: Cell::new(None),
             task: Task::default(),
             generation: Cell::new(generation),
             active: Cell::new(Instant::now()),
@@ -154,25 +210,147 @@ impl Conn {
         })
     }
 
-    /// Queues `data`: as bytes of the stream, or as one datagram.
+    /// Whether the script connected to it.
+    #[must_use]
+    pub fn is_outgoing(&self) -> bool {
+        self.listener.is_none()
+    }
+
+    /// Whether it is a stream, and no peer of a datagram socket.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self.outbox, Outbox::Stream(_))
+    }
+
+    /// Queues `data` in the reply framing in force: as bytes of the stream, or as one datagram.
     ///
     /// # Errors
-    /// The connection is closing, or its queue is full (unless `force`d, as replies are, whose
-    /// session does not read on before they have left).
-    pub fn send(self: &Rc<Self>, data: &[u8], force: bool) -> Result<(), SendError> {
+    /// The connection is closing, its queue is full, or the framing or a datagram cannot hold it.
+    pub fn send(self: &Rc<Self>, data: &[u8]) -> Result<(), SendError> {
+        let framing = self.reply_framing();
+        self.queue(data, Some(&framing), false)
+    }
+
+    /// Queues `data` as it is.
+    ///
+    /// # Errors
+    /// As [`Conn::send`].
+    pub fn send_raw(self: &Rc<Self>, data: &[u8]) -> Result<(), SendError> {
+        self.queue(data, None, false)
+    }
+
+    /// Queues a reply in `framing`, also where the queue is full: its session does not read on
+    /// before it has left.
+    ///
+    /// # Errors
+    /// As [`Conn::send`].
+    pub fn reply(self: &Rc<Self>, data: &[u8], framing: &Framing) -> Result<(), SendError> {
+        self.queue(data, Some(framing), true)
+    }
+
+    fn queue(
+        self: &Rc<Self>,
+        data: &[u8],
+        framing: Option<&Framing>,
+        force: bool,
+    ) -> Result<(), SendError> {
         if self.phase.get() != Phase::Open {
             return Err(SendError::Closed);
         }
+        let affixes = framing
+            .map(|framing| framing.affixes(data.len(), !self.is_stream()))
+            .transpose()
+            .map_err(|_| SendError::TooLong)?;
+        let (prefix, suffix) = match &affixes {
+            Some(affixes) => (&*affixes.prefix, affixes.suffix),
+            None => (&[][..], &[][..]),
+        };
+        let parts = [prefix, data, suffix];
         match &self.outbox {
             Outbox::Stream(queue) => {
                 if !force && queue.len() >= HIGH_WATER {
                     return Err(SendError::Full);
                 }
-                queue.push(data)?;
-                self.wake();
+                queue.push(parts)?;
+                self.wake_task();
                 Ok(())
             }
-            Outbox::Datagrams(outgoing) => outgoing.push(self, data),
+            Outbox::Datagrams(outgoing) => outgoing.push(self, parts),
+        }
+    }
+
+    /// The framing in force of what it receives.
+    #[must_use]
+    pub fn framing(&self) -> Rc<Framing> {
+        Rc::clone(&self.framings.borrow().read)
+    }
+
+    /// The framing in force of what is sent to it.
+    #[must_use]
+    pub fn reply_framing(&self) -> Rc<Framing> {
+        Rc::clone(&self.framings.borrow().reply)
+    }
+
+    /// The script sets the framing of this connection; it stays so through reloads.
+    pub fn set_own_framing(&self, framing: &Rc<Framing>) {
+        self.has_own_framings.set(true);
+        self.change_framings(Framings { read: Rc::clone(framing), reply: Rc::clone(framing) });
+    }
+
+    /// The framings of the script are in force again.
+    pub fn drop_own_framing(&self, script: Framings) {
+        self.has_own_framings.set(false);
+        self.change_framings(script);
+    }
+
+    fn change_framings(&self, framings: Framings) {
+        self.framings.replace(framings);
+        self.wake_task();
+    }
+
+    /// Logs what is wrong with what arrived; the reason to end for.
+    pub fn note_frame_error(&self, error: &FrameError) -> Reason {
+        // A fault was logged with its source.
+        if !matches!(error, FrameError::Fault(_)) {
+            info!(conn = %self, "{error}");
+        }
+        match error {
+            FrameError::Oversize { .. } => Reason::Oversize,
+            FrameError::Malformed(_) | FrameError::Fault(_) => Reason::Framing,
+            FrameError::Cut { .. } => Reason::Eof,
+        }
+    }
+
+    /// Nothing that arrives from here on has a meaning: the connection is to end for `reason`
+    /// once the callback that runs has ended.
+    pub fn spoil(&self, reason: Reason) {
+        self.spoiled.set(Some(reason));
+    }
+
+    /// When it is closed for being silent.
+    #[must_use]
+    pub fn idle_limit(&self) -> IdleLimit {
+        self.idle_limit.get()
+    }
+
+    /// The script says when it is closed for being silent.
+    pub fn set_idle_limit(&self, limit: IdleLimit) {
+        self.idle_limit.set(limit);
+        self.touch();
+        self.wake_task();
+    }
+
+    /// The options of its socket can be reached through `options` until it is gone.
+    pub fn attach_options(&self, options: Rc<dyn Options>) {
+        self.options.replace(Some(options));
+    }
+
+    /// The options of its socket.
+    #[must_use]
+    pub fn options(&self) -> Option<Rc<dyn Options>> {
+        match &self.outbox {
+            Outbox::Stream(_) => self.options.borrow().clone(),
+            Outbox::Datagrams(outgoing) => outgoing.options(),
         }
     }
 
@@ -181,6 +359,22 @@ impl Conn {
         match &self.outbox {
             Outbox::Stream(queue) => Some(queue),
             Outbox::Datagrams(_) => None,
+        }
+    }
+
+    /// An empty buffer, for what waits to be handled; given back by [`Conn::recycle`].
+    #[must_use]
+    pub fn buffer(&self) -> Vec<u8> {
+        match &self.outbox {
+            Outbox::Stream(queue) => queue.spares().take(),
+            Outbox::Datagrams(_) => Vec::new(),
+        }
+    }
+
+    /// Takes back a buffer, to be used again.
+    pub fn recycle(&self, buffer: Vec<u8>) {
+        if let Outbox::Stream(queue) = &self.outbox {
+            queue.spares().give(buffer);
         }
     }
 
@@ -204,8 +398,14 @@ impl Conn {
 
     /// Flush and close; nothing more is sent or handled.
     pub fn close(self: &Rc<Self>) {
+        self.end(Reason::Closed);
+    }
+
+    /// As [`Conn::close`], for this reason.
+    pub fn end(self: &Rc<Self>, reason: Reason) {
         if matches!(self.phase.get(), Phase::Open | Phase::HalfClosing) {
-            self.order(Phase::Closing);
+            self.order(Phase::Closing(reason));
+            self.end_reads(ReadEnd::Closed);
         }
     }
 
@@ -223,15 +423,13 @@ impl Conn {
             queue.clear();
         }
         self.order(Phase::Breaking(reason));
+        self.end_reads(reason.into());
         self.progressed();
     }
 
     fn order(self: &Rc<Self>, phase: Phase) {
         self.phase.set(phase);
-        match &self.outbox {
-            Outbox::Stream(_) => self.wake(),
-            Outbox::Datagrams(outgoing) => outgoing.push_closing(self),
-        }
+        self.wake();
     }
 
     /// Flush, then end the sending side; messages of the peer are still handled.
@@ -239,7 +437,7 @@ impl Conn {
     pub fn shutdown(&self) {
         if self.queued().is_some() && self.phase.get() == Phase::Open {
             self.phase.set(Phase::HalfClosing);
-            self.wake();
+            self.wake_task();
         }
     }
 
@@ -259,15 +457,23 @@ impl Conn {
     #[must_use]
     pub fn ordered_end(&self) -> Option<Reason> {
         match self.phase.get() {
-            Phase::Closing => Some(Reason::Closed),
-            Phase::Breaking(reason) => Some(reason),
+            Phase::Closing(reason) | Phase::Breaking(reason) => Some(reason),
             Phase::Open | Phase::HalfClosing | Phase::Gone => None,
         }
     }
 
+    /// The end that is due once no callback runs: an ordered one, or because what arrives has no
+    /// meaning any more.
+    #[must_use]
+    pub fn due_end(&self) -> Option<Reason> {
+        self.ordered_end().or(self.spoiled.get())
+    }
+
     /// From here on every method a script calls returns "closed".
-    pub fn mark_gone(&self) {
+    pub fn mark_gone(self: &Rc<Self>) {
         self.phase.set(Phase::Gone);
+        self.options.take();
+        self.end_reads(ReadEnd::Closed);
         self.wake();
         self.progressed();
     }
@@ -289,12 +495,21 @@ impl Conn {
         self.task.register(waker);
     }
 
-    /// Wakes the task that serves it, unless that is at work on it and will see what changed.
-    pub fn wake(&self) {
+    /// Has whoever serves it look at it.
+    pub fn wake(self: &Rc<Self>) {
+        match &self.outbox {
+            Outbox::Stream(_) => self.task.wake(),
+            Outbox::Datagrams(outgoing) => outgoing.note(self),
+        }
+    }
+
+    /// Wakes the task that serves it, unless that is at work on it and will see what changed. A
+    /// datagram peer has none of its own.
+    pub fn wake_task(&self) {
         self.task.wake();
     }
 
-    /// Says whether its task is at work on it, see [`Conn::wake`].
+    /// Says whether its task is at work on it, see [`Conn::wake_task`].
     pub fn set_at_work(&self, at_work: bool) {
         self.task.set_at_work(at_work);
     }
@@ -319,9 +534,13 @@ impl Conn {
         self.generation.get()
     }
 
-    /// It is about to be told of generation `number`, or opens in it.
-    pub fn enter_generation(&self, number: u64) {
+    /// It is about to be told of generation `number`, whose framings are in force unless it has
+    /// its own.
+    pub fn enter_generation(&self, number: u64, framings: Framings) {
         self.generation.set(number);
+        if !self.has_own_framings.get() {
+            self.change_framings(framings);
+        }
     }
 
     /// Something arrived or left.

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::conn::{Outgoing, Reason, Transport};
+use crate::conn::{Outgoing, Transport};
 use crate::handler::Handler;
 use crate::net::Listener;
 use crate::net::datagram::{Datagram, DatagramSocket};
@@ -55,7 +55,7 @@ pub async fn serve<H: Handler + 'static>(
         Ok(local) => local,
         Err(error) => return warn!(%error, "a datagram socket has no address"),
     };
-    let outgoing = Rc::<Outgoing>::default();
+    let outgoing = Rc::new(Outgoing::new(socket.options()));
     service.enter_socket(&outgoing);
     let table = Table::new(service, site, Rc::clone(&outgoing), local);
     let mut clock = Clock::default();
@@ -98,13 +98,13 @@ fn poll_turn<H: Handler + 'static>(
     for _ in 0..BATCHES_PER_TURN {
         // What is noted from here on was not looked at yet.
         table.outgoing.take_missed();
-        for conn in table.outgoing.take_closing() {
-            table.end_if_idle(&conn, conn.ordered_end().unwrap_or(Reason::Closed));
+        for conn in table.outgoing.take_noted() {
+            table.look_at(&conn);
         }
         table.announce_generation();
         ready!(poll_flush(&table.outgoing, socket, context));
         if table.service.is_draining() {
-            table.end_all_idle();
+            table.drain();
             if !table.peers.borrow().is_empty() {
                 return Poll::Pending;
             }

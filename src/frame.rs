@@ -138,9 +138,12 @@ pub enum FrameError {
         /// The limit.
         max: usize,
     },
-    /// What arrived breaks the rules of the framing, or its function answered nonsense.
+    /// What arrived breaks the rules of the framing.
     #[error("malformed message: {0}")]
     Malformed(String),
+    /// The function that is the framing failed, or found what cannot be; it was told.
+    #[error("the framing function failed: {0}")]
+    Fault(String),
     /// The stream ended within a message.
     #[error("cut message dropped: {bytes} bytes")]
     Cut {
@@ -238,6 +241,12 @@ impl Framing {
             Codec::Custom(custom) => custom.decode_datagram(self.max, rest),
             _ => all(self.max, rest, true),
         }
+    }
+
+    /// Whether its messages are empty, so that one is there before anything has arrived.
+    #[must_use]
+    pub fn takes_nothing(&self) -> bool {
+        matches!(self.codec, Codec::Fixed(0))
     }
 
     /// How many bytes have to be there, counted as [`Self::decode`] counts, before there can be a

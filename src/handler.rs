@@ -2,15 +2,17 @@
 //! Sessions and datagram sockets call a [`Handler`]; `vm` implements it; tests use one in Rust.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::conn::{Conn, Reason};
+use crate::conn::{Conn, Framings, ReadEnd, Reading, Reason, Received};
+use crate::net::dial::DialError;
 
 /// Something that happened to a connection.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +21,8 @@ pub enum Event<'a> {
     Connect,
     /// A message arrived.
     Message(&'a [u8]),
+    /// A conversation is to begin, which reads its messages itself.
+    Session,
     /// The peer ended its sending side.
     Eof,
     /// It was silent for the idle timeout.
@@ -38,6 +42,8 @@ pub enum Kind {
     Connect,
     /// See [`Event::Message`].
     Message,
+    /// See [`Event::Session`].
+    Session,
     /// See [`Event::Eof`].
     Eof,
     /// See [`Event::Idle`].
@@ -57,6 +63,7 @@ impl Event<'_> {
         match self {
             Self::Connect => Kind::Connect,
             Self::Message(_) => Kind::Message,
+            Self::Session => Kind::Session,
             Self::Eof => Kind::Eof,
             Self::Idle => Kind::Idle,
             Self::Reload => Kind::Reload,
@@ -85,8 +92,10 @@ impl Outcome {
     pub const NOTHING: Self = Self::Done { keep: false };
 }
 
+/// An outgoing connection that is being made.
+pub type Dialling = Pin<Box<dyn Future<Output = Result<Rc<Conn>, DialError>>>>;
+
 /// What a callback waits for.
-#[derive(Clone)]
 pub enum Wait {
     /// Time to pass.
     Sleep(Duration),
@@ -94,15 +103,22 @@ pub enum Wait {
     Flushed(Rc<Conn>),
     /// Room in the queue of this connection.
     Room(Rc<Conn>),
+    /// A message, for so long at most.
+    Read(Reading, Option<Duration>),
+    /// An outgoing connection.
+    Dial(Dialling),
 }
 
 /// What ended a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
     /// What was waited for is there.
     Ready,
     /// The connection that was waited on is closed.
     Closed,
+    /// The message that was waited for, or why there is none.
+    Received(Received),
+    /// The outgoing connection.
+    Dialled(Result<Rc<Conn>, DialError>),
 }
 
 /// One step of a callback.
@@ -132,7 +148,7 @@ pub trait Handler {
     fn start(&self, conn: &Rc<Conn>, event: Event<'_>) -> Step<Self::Call>;
 
     /// Goes on with a callback whose wait has ended.
-    fn resume(&self, call: Self::Call, woken: Woken) -> Step<Self::Call>;
+    fn resume(&self, call: Self::Call, woken: &Woken) -> Step<Self::Call>;
 
     /// Whether the live generation has a callback for such events.
     fn wants(&self, kind: Kind) -> bool;
@@ -143,11 +159,21 @@ pub trait Handler {
     /// The rules of the live generation.
     fn rules(&self) -> Rules;
 
+    /// The framings of the live generation.
+    fn framings(&self) -> Framings;
+
     /// The hash of the live generation's content, for the log.
     fn hash(&self) -> Arc<str>;
 
     /// Resolves when `call` can no longer go on, whatever it waits for.
     fn given_up(&self, call: &Self::Call) -> impl Future<Output = ()>;
+
+    /// Whether tasks that callbacks of `conn` have spawned are at work; it is woken when the last
+    /// of them ends.
+    fn has_tasks(&self, conn: &Conn) -> bool;
+
+    /// Ends what the callbacks of `conn` have made: timers, tasks, outgoing connections.
+    fn release(&self, conn: &Conn);
 
     /// `conn` and everything about it is over.
     fn forget(&self, conn: &Conn);
@@ -176,30 +202,52 @@ pub async fn finish<H: Handler>(handler: &H, conn: &Rc<Conn>, step: Step<H::Call
     outcome
 }
 
-async fn follow<H: Handler>(handler: &H, mut step: Step<H::Call>) -> Outcome {
+/// Goes on with a callback to its end, waits included.
+pub async fn follow<H: Handler>(handler: &H, mut step: Step<H::Call>) -> Outcome {
     loop {
         match step {
             Step::Done(outcome) => return outcome,
             Step::Wait(call, wait) => {
-                let woken = tokio::select! {
-                    woken = wait_for(&wait) => woken,
-                    () = handler.given_up(&call) => Woken::Closed,
+                let (woken, read) = tokio::select! {
+                    biased;
+                    woken = wait_for(wait) => woken,
+                    () = handler.given_up(&call) => (Woken::Closed, None),
                 };
-                step = handler.resume(call, woken);
+                step = handler.resume(call, &woken);
+                if let (Woken::Received(Received::Message(buffer)), Some(conn)) = (woken, read) {
+                    conn.recycle(buffer);
+                }
             }
         }
     }
 }
 
-/// Waits for what a callback waits for.
-pub async fn wait_for(wait: &Wait) -> Woken {
+/// Waits for what a callback waits for; where that was a message, also tells its connection.
+pub async fn wait_for(wait: Wait) -> (Woken, Option<Rc<Conn>>) {
     match wait {
-        Wait::Sleep(duration) => {
-            sleep(*duration).await;
-            Woken::Ready
+        Wait::Sleep(Duration::ZERO) => {
+            // The timer would be over at once, without a turn for the others.
+            yield_now().await;
+            (Woken::Ready, None)
         }
-        Wait::Flushed(conn) => until(conn, Conn::is_flushed).await,
-        Wait::Room(conn) => until(conn, Conn::has_room).await,
+        Wait::Sleep(duration) => {
+            sleep(duration).await;
+            (Woken::Ready, None)
+        }
+        Wait::Flushed(conn) => (until(&conn, Conn::is_flushed).await, None),
+        Wait::Room(conn) => (until(&conn, Conn::has_room).await, None),
+        Wait::Read(reading, limit) => {
+            let received = poll_fn(|context| reading.poll(context));
+            let received = match limit {
+                None => received.await,
+                Some(limit) => match timeout(limit, received).await {
+                    Ok(received) => received,
+                    Err(_) => Received::Ended(ReadEnd::Timeout),
+                },
+            };
+            (Woken::Received(received), Some(Rc::clone(reading.conn())))
+        }
+        Wait::Dial(dialling) => (Woken::Dialled(dialling.await), None),
     }
 }
 

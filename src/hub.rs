@@ -2,8 +2,6 @@
 //! the subscribers of other workers. Owns both, bounded; delivering a publication to a worker's own
 //! connections is for `roster`. Knows no connection, no socket and no Lua.
 
-#![allow(dead_code)]
-
 mod mailbox;
 mod shared;
 mod store;
@@ -78,6 +76,12 @@ impl Hub {
             slots: (0..workers).map(|_| Arc::default()).collect(),
             interest: Mutex::default(),
         })
+    }
+
+    /// How many workers there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.slots.len()
     }
 
     /// The values of all workers.

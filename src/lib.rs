@@ -4,13 +4,17 @@
 //! # The life of a message
 //! 1. [`net`] binds the sockets; a [`worker`] (one thread, one VM) accepts from them.
 //! 2. A stream connection gets a [`session`], a peer of a datagram socket an entry in
-//!    [`datagram`]; both are a [`conn::Conn`] to everyone else.
-//! 3. What was read goes as [`handler::Event::Message`] through the seam [`handler::Handler`].
-//! 4. [`vm::Vm`] calls `on_message` of the live [`vm::Generation`] in a coroutine, under a CPU
+//!    [`datagram`], and what a script connects to comes from [`outgoing`]; all are a
+//!    [`conn::Conn`] to everyone else, and open ones stand in the [`roster`].
+//! 3. The framing in force, of [`frame`], finds one message in what was read.
+//! 4. It goes as [`handler::Event::Message`] through the seam [`handler::Handler`].
+//! 5. [`vm::Vm`] calls `on_message` of the live [`vm::Generation`] in a coroutine, under a CPU
 //!    budget and a memory limit, and puts what it returns into the connection's outbox.
-//! 5. A callback that waits comes back as [`handler::Step::Wait`]; the session goes on with it
-//!    when the wait is over, and reads no further before.
-//! 6. The session writes the outbox once all of that is done.
+//! 6. A callback that waits comes back as [`handler::Step::Wait`]; the session goes on with it
+//!    when the wait is over. Until then it reads only where the callback asks for a message.
+//! 7. The session writes the outbox once all of that is done.
+//!
+//! What crosses workers, `server.shared` and what is published, goes through the [`hub`].
 //!
 //! # The life of a script
 //! [`watch`] notices that a file may have changed; [`script`] reads it and what it requires into a
@@ -19,10 +23,11 @@
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
-//! `server`, `reload`, `worker`, `accept`, `vm`, `datagram`, `session`, `service`, `handler`,
-//! `conn`, `watch`, `script`, `settings`, `net`, `text`. [`session`] knows no socket type and no
-//! Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`, clap in
-//! `cli`. `unsafe` is in `vm/raw.rs` and `vm/budget.rs` alone.
+//! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
+//! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `text`.
+//! [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor Lua. A third-party
+//! library is named in one module: mlua in `vm`, notify in `watch`, clap in `cli`. `unsafe` is in
+//! `vm/raw.rs` and `vm/budget.rs` alone.
 
 mod accept;
 pub mod cli;
@@ -32,6 +37,7 @@ pub mod frame;
 mod handler;
 mod hub;
 pub mod net;
+mod outgoing;
 mod reload;
 mod roster;
 pub mod script;

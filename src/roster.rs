@@ -4,8 +4,6 @@
 //! A list is given out connection by connection, with nothing borrowed: what is done with one may
 //! close it, subscribe it, or have another one leave.
 
-#![allow(dead_code)]
-
 mod topics;
 
 use std::cell::{Cell, RefCell};
@@ -63,24 +61,6 @@ impl Roster {
         let conn = self.conns.borrow_mut().remove(&id)?;
         self.topics.borrow_mut().leave(id);
         Some(conn)
-    }
-
-    /// An open connection.
-    #[must_use]
-    pub fn get(&self, id: u64) -> Option<Rc<Conn>> {
-        self.conns.borrow().get(&id).cloned()
-    }
-
-    /// How many connections are open.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.conns.borrow().len()
-    }
-
-    /// Whether none is open.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.conns.borrow().is_empty()
     }
 
     /// All open connections, in the order of their ids.

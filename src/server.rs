@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::accept::{Slots, accept_unix};
+use crate::hub::Hub;
 use crate::net::Listener;
 use crate::net::bind::{Bound, Socket, SocketFile};
 use crate::reload::{Reloader, tell_live};
 use crate::script::{Bundle, Source};
 use crate::settings::Settings;
-use crate::vm::{Config, Place, Watchdog};
+use crate::vm::{Config, FramingRules, Place, Watchdog};
 use crate::watch::Watcher;
 use crate::worker::{self, Order, Setup, Shared, Worker};
 
@@ -68,6 +69,10 @@ pub async fn run(
         place: Place { worker: 1, workers: settings.workers.get() },
         watchdog: watchdog.handle(),
         stop: Arc::new(move || stop.cancel()),
+        framing: FramingRules {
+            forced: settings.framing.clone(),
+            max_message: settings.max_message,
+        },
     };
     let listeners: Vec<_> = sockets.iter().map(|bound| Arc::clone(&bound.listener)).collect();
     let plan = Plan::of(sockets, settings.workers.get());
@@ -110,6 +115,7 @@ fn shared(settings: &Settings, control: &Control) -> Arc<Shared> {
         known_peers: Arc::new(AtomicUsize::new(0)),
         slots: Slots::new(settings.max_conns),
         stop: control.drain.clone(),
+        hub: Hub::new(settings.workers.get(), settings.memory),
     })
 }
 

@@ -2,16 +2,16 @@
 //! the limits. Decides nothing.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tracing::{debug, enabled};
+use tracing::{debug, enabled, info};
 
 use crate::conn::{Conn, Outgoing, Spares};
 use crate::handler::Handler;
+use crate::roster::Roster;
 use crate::settings::{OnError, Settings};
 use crate::text::{HexDump, Printable};
 
@@ -37,15 +37,16 @@ pub struct Service<H> {
     pub max_peers: usize,
     idle_timeout: Option<Duration>,
     hex: bool,
-    conns: RefCell<HashMap<u64, Rc<Conn>>>,
+    roster: Rc<Roster>,
     sockets: RefCell<Vec<Rc<Outgoing>>>,
     ids: Arc<AtomicU64>,
     draining: Cell<bool>,
+    hinted_at_lines: Cell<bool>,
 }
 
 impl<H: Handler> Service<H> {
     /// The services of one worker; `ids` is shared by all of them.
-    pub fn new(handler: H, settings: &Settings, ids: Arc<AtomicU64>) -> Self {
+    pub fn new(handler: H, settings: &Settings, ids: Arc<AtomicU64>, roster: Rc<Roster>) -> Self {
         Self {
             handler,
             scratch: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
@@ -55,10 +56,11 @@ impl<H: Handler> Service<H> {
             max_peers: settings.max_peers,
             idle_timeout: settings.idle_timeout,
             hex: settings.hex,
-            conns: RefCell::default(),
+            roster,
             sockets: RefCell::default(),
             ids,
             draining: Cell::new(false),
+            hinted_at_lines: Cell::new(false),
         }
     }
 
@@ -69,7 +71,7 @@ impl<H: Handler> Service<H> {
 
     /// Keeps `conn` in the list of open connections until the returned entry is dropped.
     pub fn enter(self: &Rc<Self>, conn: &Rc<Conn>) -> Entry<H> {
-        self.conns.borrow_mut().insert(conn.id, Rc::clone(conn));
+        self.roster.enter(conn);
         Entry { service: Rc::clone(self), id: conn.id }
     }
 
@@ -80,7 +82,7 @@ impl<H: Handler> Service<H> {
 
     /// Has every connection look at what changed: the generation, or the drain.
     pub fn wake_all(&self) {
-        self.conns.borrow().values().for_each(|conn| conn.wake());
+        self.roster.for_each(|conn| conn.wake_task());
         self.sockets.borrow().iter().for_each(|socket| socket.wake());
     }
 
@@ -116,6 +118,20 @@ impl<H: Handler> Service<H> {
     }
 }
 
+impl<H> Service<H> {
+    /// Tells once that a raw message held several lines, which surprises whoever expected one.
+    pub fn hint_at_lines(&self, message: &[u8]) {
+        if self.hinted_at_lines.get() {
+            return;
+        }
+        let first = memchr::memchr(b'\n', message);
+        if first.is_some_and(|at| at + 1 < message.len()) {
+            self.hinted_at_lines.set(true);
+            info!("one read held several lines; framing = \"line\" hands them over one by one");
+        }
+    }
+}
+
 /// A connection's place in the list of open ones.
 pub struct Entry<H: Handler> {
     service: Rc<Service<H>>,
@@ -124,8 +140,7 @@ pub struct Entry<H: Handler> {
 
 impl<H: Handler> Drop for Entry<H> {
     fn drop(&mut self) {
-        let conn = self.service.conns.borrow_mut().remove(&self.id);
-        if let Some(conn) = conn {
+        if let Some(conn) = self.service.roster.leave(self.id) {
             self.service.handler.forget(&conn);
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use crate::frame::Spec;
 use crate::net::address::{Address, Listen};
 
 /// The port that the server listens on where nothing else is said.
@@ -43,6 +44,8 @@ pub struct Settings {
     pub idle_timeout: Option<Duration>,
     /// How long one blocked send may last.
     pub send_timeout: Duration,
+    /// How received bytes become messages, whatever the script says.
+    pub framing: Option<Spec>,
     /// Bytes of the largest framed message.
     pub max_message: usize,
     /// CPU time that one handler call may take without waiting.
@@ -100,6 +103,7 @@ impl Default for Settings {
             max_peers: 10_000,
             idle_timeout: None,
             send_timeout: Duration::from_secs(30),
+            framing: None,
             max_message: 1 << 20,
             budget: Duration::from_millis(100),
             memory: 256 << 20,

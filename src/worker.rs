@@ -11,21 +11,25 @@ use std::thread;
 
 use tokio::runtime::{self, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
 use crate::accept::{Accepted, Slots, accept_tcp};
-use crate::conn::{Conn, Outbox, StreamQueue, Transport};
+use crate::conn::{Conn, Identity, Outbox, StreamQueue, Transport};
 use crate::datagram::{self, Site};
+use crate::handler::Handler;
+use crate::hub::{Hub, Mailbox};
 use crate::net::datagram::DatagramSocket;
 use crate::net::{Endpoint, Listener, Stream};
+use crate::outgoing::dialler;
+use crate::roster::Roster;
 use crate::script::Bundle;
 use crate::service::Service;
 use crate::session;
 use crate::settings::Settings;
-use crate::vm::{Config, Fault, Prepared, Vm};
+use crate::vm::{self, Config, Fault, Prepared, Vm};
 
 /// What all workers share.
 pub struct Shared {
@@ -37,6 +41,8 @@ pub struct Shared {
     pub slots: Slots,
     /// Makes the server stop in order.
     pub stop: CancellationToken,
+    /// What scripts of different workers share and tell each other.
+    pub hub: Arc<Hub>,
 }
 
 /// A socket that a worker accepts from.
@@ -131,20 +137,10 @@ async fn run(
     loading: oneshot::Sender<Result<(), Box<Fault>>>,
     mut orders: mpsc::Receiver<Order>,
 ) {
-    let vm = match load(&setup).await {
-        Ok(vm) => vm,
+    let mut floor = match Floor::load(setup).await {
+        Ok(floor) => floor,
         // The server ends when it learns of this, or has ended.
         Err(fault) => return drop(loading.send(Err(fault))),
-    };
-    let service = Rc::new(Service::new(vm, &setup.settings, Arc::clone(&setup.shared.ids)));
-    let mut floor = Floor {
-        service,
-        shared: setup.shared,
-        once: setup.settings.once,
-        sources: setup.sources,
-        tasks: TaskTracker::new(),
-        closing: CancellationToken::new(),
-        prepared: Rc::default(),
     };
     if loading.send(Ok(())).is_err() {
         return;
@@ -173,11 +169,20 @@ async fn run(
     }
 }
 
-async fn load(setup: &Setup) -> Result<Vm, Box<Fault>> {
-    let vm = Vm::new(setup.config.clone(), &setup.bundle)?;
-    let first = vm.live();
-    vm.load(&first, None).await?;
-    Ok(vm)
+/// Publications that are handed out before others get their turn.
+const PUBLICATIONS_PER_TURN: usize = 64;
+
+/// Hands what other workers publish to those of this one that it is for.
+async fn hand_out(mut mailbox: Mailbox, site: vm::Site) {
+    loop {
+        let publication = mailbox.next().await;
+        vm::deliver(&site, &publication);
+        for _ in 1..PUBLICATIONS_PER_TURN {
+            let Some(publication) = mailbox.take() else { break };
+            vm::deliver(&site, &publication);
+        }
+        yield_now().await;
+    }
 }
 
 /// What the worker works with once its script is loaded.
@@ -188,12 +193,40 @@ struct Floor {
     sources: Vec<(Arc<Listener>, Source)>,
     /// Everything that must end before the worker does.
     tasks: TaskTracker,
+    /// Outgoing connections, which end with what made them.
+    outgoing: TaskTracker,
     /// Ends accepting.
     closing: CancellationToken,
     prepared: Rc<RefCell<Option<Prepared>>>,
 }
 
 impl Floor {
+    /// Builds the first generation, with everything that its `on_load` may use, and runs that.
+    async fn load(setup: Setup) -> Result<Self, Box<Fault>> {
+        let Setup { config, settings, sources, bundle, shared } = setup;
+        let index = config.place.worker - 1;
+        let roster = Rc::new(Roster::new(Arc::clone(&shared.hub), index));
+        let site = vm::Site { roster: Rc::clone(&roster), dialler: Rc::default() };
+        let vm = Vm::new(config, &bundle, site.clone())?;
+        let service = Rc::new(Service::new(vm, &settings, Arc::clone(&shared.ids), roster));
+        let outgoing = TaskTracker::new();
+        site.dialler.replace(Some(dialler(&service, &outgoing)));
+        spawn_local(vm::run_tasks(Rc::clone(&service)));
+        spawn_local(hand_out(shared.hub.mailbox(index), site));
+        let first = service.handler.live();
+        service.handler.load(&first, None).await?;
+        Ok(Self {
+            service,
+            shared,
+            once: settings.once,
+            sources,
+            tasks: TaskTracker::new(),
+            outgoing,
+            closing: CancellationToken::new(),
+            prepared: Rc::default(),
+        })
+    }
+
     /// Starts accepting.
     fn open(&mut self) -> io::Result<()> {
         for (listener, source) in std::mem::take(&mut self.sources) {
@@ -296,7 +329,7 @@ impl Floor {
         let retired = self.service.handler.commit(prepared);
         self.service.wake_all();
         let service = Rc::clone(&self.service);
-        self.tasks.spawn_local(async move { service.handler.run_on_unload(&retired).await });
+        self.tasks.spawn_local(async move { service.handler.unload(&retired).await });
     }
 
     /// Replaces a VM that is over its memory limit, in a task because `on_load` may wait.
@@ -311,7 +344,9 @@ impl Floor {
         self.tasks.close();
         self.tasks.wait().await;
         let last = self.service.handler.live();
-        self.service.handler.run_on_unload(&last).await;
+        self.service.handler.unload(&last).await;
+        self.outgoing.close();
+        self.outgoing.wait().await;
         debug!("worker drained");
     }
 }
@@ -335,14 +370,15 @@ impl Host {
         let Accepted { stream, slot } = accepted;
         let service = Rc::clone(&self.service);
         let queue = StreamQueue::new(Rc::clone(&service.spares));
-        let conn = Conn::new(
-            service.next_id(),
+        let identity = Identity {
+            id: service.next_id(),
             transport,
             ends,
-            Arc::clone(listener),
-            Outbox::Stream(queue),
-            service.handler.live().number(),
-        );
+            listener: Some(Arc::clone(listener)),
+            framings: service.handler.framings(),
+            generation: service.handler.generation(),
+        };
+        let conn = Conn::new(identity, Outbox::Stream(queue));
         debug!(%conn, "connection opened");
         let stop = self.once.then(|| self.shared.stop.clone());
         self.tasks.spawn_local(async move {

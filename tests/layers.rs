@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top: each may name those behind it.
-const LAYERS: [&str; 20] = [
-    "main", "cli", "server", "reload", "worker", "accept", "vm", "datagram", "session", "service",
-    "handler", "roster", "conn", "hub", "watch", "script", "settings", "net", "frame", "text",
+const LAYERS: [&str; 21] = [
+    "main", "cli", "server", "reload", "worker", "accept", "outgoing", "vm", "datagram", "session",
+    "service", "handler", "roster", "conn", "hub", "watch", "script", "settings", "net", "frame",
+    "text",
 ];
 
 /// Libraries, and the one module that names each.

@@ -10,6 +10,7 @@ use clap::{ArgAction, Args};
 
 use super::log::{Format, Level, LogOptions};
 use super::usage::UsageError;
+use crate::frame::Spec;
 use crate::net::address::Listen;
 use crate::settings::{self, BadValue, OnError, Script, Settings, Watch};
 
@@ -33,10 +34,10 @@ pub struct ServeOptions {
     #[arg(short, long, value_name = "FILE", help_heading = HANDLER)]
     pub script: Option<PathBuf>,
 
-    /// How received bytes become messages: raw takes what one read returns [default: the script's,
-    /// else raw]
-    #[arg(short, long, value_name = "SPEC", value_parser = framing, help_heading = HANDLER)]
-    pub framing: Option<String>,
+    /// How received bytes become messages: raw, line, crlf, delimiter:TEXT, length:TYPE, fixed:N
+    /// or netstring, each with ,max=SIZE if wanted [default: the script's, else raw]
+    #[arg(short, long, value_name = "SPEC", value_parser = Spec::parse, help_heading = HANDLER)]
+    pub framing: Option<Spec>,
 
     /// How changes of the script are noticed; poll stands in where native cannot work, with off
     /// only SIGHUP reloads
@@ -125,6 +126,7 @@ impl ServeOptions {
             max_peers: self.max_peers,
             idle_timeout: self.idle_timeout,
             send_timeout: self.send_timeout,
+            framing: self.framing()?,
             max_message: self.max_message,
             budget: self.budget,
             memory: self.memory,
@@ -134,6 +136,15 @@ impl ServeOptions {
             once: self.once,
             hex: self.hex,
         })
+    }
+
+    fn framing(&self) -> Result<Option<Spec>, UsageError> {
+        if let Some(spec) = &self.framing {
+            spec.standing(self.max_message).map_err(|problem| {
+                UsageError::new(format!("invalid value '{spec}' for '--framing': {problem}"))
+            })?;
+        }
+        Ok(self.framing.clone())
     }
 
     /// What is to be logged, and how.
@@ -192,13 +203,6 @@ impl ServeOptions {
 
 fn workers(text: &str) -> Result<NonZeroUsize, BadValue> {
     settings::parse_workers(text, available_parallelism().unwrap_or(NonZeroUsize::MIN))
-}
-
-fn framing(spec: &str) -> Result<String, String> {
-    match spec {
-        "raw" => Ok(spec.to_owned()),
-        _ => Err(format!("framing {spec} is not built yet, expected raw")),
-    }
 }
 
 fn watch() -> impl TypedValueParser<Value = Watch> {

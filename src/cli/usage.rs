@@ -224,11 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn framings_of_later_are_refused() {
-        assert_eq!(
-            mistake(&["-f", "line"]),
-            "invalid value 'line' for '--framing': framing line is not built yet, expected raw"
-        );
+    fn a_bad_framing_says_what_was_expected() {
+        let error = mistake(&["-f", "lime"]);
+        assert!(error.starts_with("invalid value 'lime' for '--framing': "), "{error}");
+        assert!(error.contains("did you mean line"), "{error}");
+        let error = mistake(&["-f", "fixed:10", "--max-message", "5"]);
+        assert!(error.starts_with("invalid value 'fixed:10' for '--framing': "), "{error}");
     }
 
     #[test]

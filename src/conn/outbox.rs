@@ -7,6 +7,7 @@ use std::task::{Poll, Waker};
 
 use super::Conn;
 use super::task::{Task, Waiters};
+use crate::net::option::Options;
 
 /// Outgoing bytes of one connection above which a send waits, or is refused with "full".
 pub const HIGH_WATER: usize = 1024 * 1024;
@@ -75,7 +76,7 @@ impl Spares {
         Self { buffers: RefCell::default(), queued: Cell::new(0), limit }
     }
 
-    fn take(&self) -> Vec<u8> {
+    pub(super) fn take(&self) -> Vec<u8> {
         self.buffers.borrow_mut().pop().unwrap_or_default()
     }
 
@@ -93,7 +94,7 @@ impl Spares {
         self.queued.set(self.queued.get() - count);
     }
 
-    fn give(&self, mut buffer: Vec<u8>) {
+    pub(super) fn give(&self, mut buffer: Vec<u8>) {
         let mut spares = self.buffers.borrow_mut();
         if spares.len() < Self::COUNT && buffer.capacity() <= Self::CAPACITY {
             buffer.clear();
@@ -109,6 +110,11 @@ impl StreamQueue {
         Self { bytes: RefCell::default(), sent: Cell::new(0), spares }
     }
 
+    /// Where buffers are borrowed from.
+    pub(super) fn spares(&self) -> &Spares {
+        &self.spares
+    }
+
     /// How many bytes wait.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -121,11 +127,13 @@ impl StreamQueue {
         self.len() == 0
     }
 
-    pub(super) fn push(&self, data: &[u8]) -> Result<(), SendError> {
-        if data.is_empty() {
+    /// Queues the parts, one behind the other.
+    pub(super) fn push(&self, parts: [&[u8]; 3]) -> Result<(), SendError> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        if length == 0 {
             return Ok(());
         }
-        self.spares.claim(data.len())?;
+        self.spares.claim(length)?;
         let mut bytes = self.bytes.borrow_mut();
         if bytes.capacity() == 0 {
             *bytes = self.spares.take();
@@ -133,7 +141,8 @@ impl StreamQueue {
         if self.sent.get() > bytes.len() / 2 {
             bytes.drain(..self.sent.take());
         }
-        bytes.extend_from_slice(data);
+        bytes.reserve(length);
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
         Ok(())
     }
 
@@ -173,9 +182,10 @@ impl Drop for StreamQueue {
 #[derive(Default)]
 pub struct Outgoing {
     queue: RefCell<Queue>,
-    closing: RefCell<Vec<Rc<Conn>>>,
+    noted: RefCell<Vec<Rc<Conn>>>,
     task: Task,
     waiters: Waiters,
+    options: Option<Rc<dyn Options>>,
 }
 
 /// The content of [`Outgoing`]: all bytes in one buffer, and who gets which part.
@@ -188,16 +198,29 @@ pub struct Queue {
 }
 
 impl Outgoing {
-    pub(super) fn push(&self, peer: &Rc<Conn>, data: &[u8]) -> Result<(), SendError> {
-        if data.len() > MAX_DATAGRAM {
+    /// An empty queue of the socket with these options.
+    #[must_use]
+    pub fn new(options: Rc<dyn Options>) -> Self {
+        Self { options: Some(options), ..Self::default() }
+    }
+
+    /// The options of the socket.
+    pub(super) fn options(&self) -> Option<Rc<dyn Options>> {
+        self.options.clone()
+    }
+
+    /// Queues the parts as one datagram.
+    pub(super) fn push(&self, peer: &Rc<Conn>, parts: [&[u8]; 3]) -> Result<(), SendError> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        if length > MAX_DATAGRAM {
             return Err(SendError::TooLong);
         }
         if !self.has_room() {
             return Err(SendError::Full);
         }
         let mut queue = self.queue.borrow_mut();
-        queue.bytes.extend_from_slice(data);
-        queue.datagrams.push((Rc::clone(peer), data.len()));
+        parts.iter().for_each(|part| queue.bytes.extend_from_slice(part));
+        queue.datagrams.push((Rc::clone(peer), length));
         self.wake();
         Ok(())
     }
@@ -229,16 +252,16 @@ impl Outgoing {
         self.task.wake();
     }
 
-    /// A script closed or reset the peer.
-    pub(super) fn push_closing(&self, peer: &Rc<Conn>) {
-        self.closing.borrow_mut().push(Rc::clone(peer));
+    /// Something changed with the peer: it was closed, or what waits for it is to be looked at.
+    pub(super) fn note(&self, peer: &Rc<Conn>) {
+        self.noted.borrow_mut().push(Rc::clone(peer));
         self.wake();
     }
 
-    /// The peers that a script closed since this was last asked.
+    /// The peers with which something changed since this was last asked.
     #[must_use]
-    pub fn take_closing(&self) -> Vec<Rc<Conn>> {
-        self.closing.take()
+    pub fn take_noted(&self) -> Vec<Rc<Conn>> {
+        self.noted.take()
     }
 
     /// Says whether the socket's task is at work.

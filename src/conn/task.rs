@@ -22,6 +22,12 @@ impl Task {
         }
     }
 
+    /// Whether the task is at work, and `waker` is its own.
+    pub(super) fn is_at_work_with(&self, waker: &Waker) -> bool {
+        let own = self.waker.borrow();
+        self.at_work.get() && own.as_ref().is_some_and(|own| own.will_wake(waker))
+    }
+
     /// Says whether the task is at work.
     pub(super) fn set_at_work(&self, at_work: bool) {
         self.at_work.set(at_work);

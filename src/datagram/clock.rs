@@ -58,10 +58,10 @@ impl Clock {
                 }
                 return timer.as_mut().poll(context);
             }
-            let spoke = if peer.busy.get() { now } else { peer.conn.last_active() };
+            let spoke = if peer.is_working() { now } else { peer.conn.last_active() };
             if spoke + limit <= now {
                 self.queue.pop_front();
-                table.end(&peer, Reason::Idle);
+                table.end_when_idle(&peer, Reason::Idle);
             } else if let Some((key, id, _)) = self.queue.pop_front() {
                 self.queue.push_back((key, id, spoke));
             }
@@ -87,15 +87,15 @@ impl Clock {
             let Some(peer) = table.known(&key, id) else { continue };
             looks -= 1;
             let spoke = peer.conn.last_active();
-            if spoke <= then && !peer.busy.get() {
-                table.end(&peer, Reason::Limit);
+            if spoke <= then && !peer.is_working() {
+                table.end_when_idle(&peer, Reason::Limit);
                 return true;
             }
-            if !peer.busy.get() && spoke_since.is_none() {
+            if !peer.is_working() && spoke_since.is_none() {
                 spoke_since = Some(peer);
             }
             self.queue.push_back((key, id, spoke));
         }
-        spoke_since.map(|peer| table.end(&peer, Reason::Limit)).is_some()
+        spoke_since.map(|peer| table.end_when_idle(&peer, Reason::Limit)).is_some()
     }
 }

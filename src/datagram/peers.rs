@@ -2,7 +2,7 @@
 //! it, and how a peer ends.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,13 +12,10 @@ use tracing::debug;
 
 use super::Site;
 use super::clock::Clock;
-use crate::conn::{Conn, Outbox, Outgoing, Reason};
+use crate::conn::{Conn, Identity, Outbox, Outgoing, ReadEnd, Reason};
 use crate::handler::{Event, Handler, Kind, Outcome, Step, finish, run, serve_penalty};
 use crate::net::Endpoint;
 use crate::service::{Entry, Service};
-
-/// Datagrams of one peer that wait while its callback does; more are dropped.
-const MOST_WAITING: usize = 64;
 
 /// Source ports whose services answer whatever they get: a datagram that claims to come from one
 /// would have two servers answer each other for ever, or us flood somebody. Echo, discard,
@@ -27,12 +24,21 @@ const MOST_WAITING: usize = 64;
 const REFLECTORS: [u16; 16] =
     [0, 7, 9, 13, 17, 19, 37, 53, 111, 123, 161, 389, 1900, 3702, 5353, 11211];
 
-/// A peer, and what waits for its callback.
+/// A peer; the datagrams that wait for its callback are in the connection's inbox.
 pub(super) struct Peer<H: Handler> {
     pub(super) conn: Rc<Conn>,
     _entry: Entry<H>,
-    pub(super) busy: Cell<bool>,
-    waiting: RefCell<VecDeque<Vec<u8>>>,
+    /// A callback of it waits.
+    busy: Cell<bool>,
+    /// Its conversation has ended; tasks of it may be at work.
+    over: Cell<bool>,
+}
+
+impl<H: Handler> Peer<H> {
+    /// Whether a callback of it waits for something else than a message.
+    pub(super) fn is_working(&self) -> bool {
+        self.busy.get() && !self.conn.is_being_read()
+    }
 }
 
 /// A peer's address, and the one of ours that it speaks to.
@@ -86,17 +92,45 @@ impl<H: Handler + 'static> Table<H> {
         if peer.conn.ordered_end().is_some() {
             return;
         }
-        self.service.log_message(&peer.conn, data);
-        if peer.busy.get() {
-            let mut waiting = peer.waiting.borrow_mut();
-            if waiting.len() < MOST_WAITING {
-                waiting.push_back(data.to_vec());
-            } else {
-                debug!(conn = %peer.conn, "dropped a datagram: {MOST_WAITING} are waiting");
-            }
-            return;
+        let is_free = !peer.busy.get() && !peer.over.get() && !peer.conn.has_datagrams();
+        if is_free && !peer.conn.has_reader() && !self.handler().wants(Kind::Session) {
+            return self.answer(&peer, data);
         }
-        self.start(&peer, Event::Message(data));
+        self.service.log_message(&peer.conn, data);
+        if peer.conn.queue_datagram(data).is_err() {
+            return debug!(conn = %peer.conn, "dropped a datagram: too many are waiting");
+        }
+        if is_free && !peer.conn.has_reader() {
+            self.start(&peer, Event::Session);
+        }
+    }
+
+    /// Has the messages of a datagram answered, until a callback waits.
+    fn answer(self: &Rc<Self>, peer: &Rc<Peer<H>>, data: &[u8]) {
+        let conn = &peer.conn;
+        let mut used = 0;
+        loop {
+            let rest = &data[used..];
+            let decoded = match conn.framing().decode_datagram(rest, used == 0) {
+                Ok(Some(decoded)) => decoded,
+                Ok(None) => return,
+                Err(error) => {
+                    let reason = conn.note_frame_error(&error);
+                    return self.end(peer, reason);
+                }
+            };
+            let message = decoded.message.bytes(rest);
+            self.service.log_message(conn, message);
+            self.start(peer, Event::Message(message));
+            used += decoded.consumed;
+            // What is behind a close is dropped, as on a stream.
+            if used == data.len() || conn.due_end().is_some() || conn.is_gone() {
+                return;
+            }
+            if peer.busy.get() {
+                return conn.put_datagram_back(data.to_vec(), used);
+            }
+        }
     }
 
     /// Makes a connection of a peer that was not known; `None` where `on_connect` refused it, or
@@ -109,20 +143,21 @@ impl<H: Handler + 'static> Table<H> {
             return None;
         }
         self.site.known.fetch_add(1, Ordering::Relaxed);
-        let conn = Conn::new(
-            self.service.next_id(),
-            self.site.transport,
-            key.clone(),
-            Arc::clone(&self.site.listener),
-            Outbox::Datagrams(Rc::clone(&self.outgoing)),
-            self.handler().generation(),
-        );
+        let identity = Identity {
+            id: self.service.next_id(),
+            transport: self.site.transport,
+            ends: key.clone(),
+            listener: Some(Arc::clone(&self.site.listener)),
+            framings: self.handler().framings(),
+            generation: self.handler().generation(),
+        };
+        let conn = Conn::new(identity, Outbox::Datagrams(Rc::clone(&self.outgoing)));
         debug!(%conn, "connection opened");
         let peer = Rc::new(Peer {
             _entry: self.service.enter(&conn),
             conn,
             busy: Cell::new(false),
-            waiting: RefCell::default(),
+            over: Cell::new(false),
         });
         self.peers.borrow_mut().insert(key.clone(), Rc::clone(&peer));
         clock.add(self, key, peer.conn.id, peer.conn.last_active());
@@ -144,6 +179,10 @@ impl<H: Handler + 'static> Table<H> {
             Step::Done(Outcome::Rejected) if kind == Kind::Connect => {
                 self.end(peer, Reason::Rejected);
             }
+            // A conversation that ended without a wait.
+            Step::Done(Outcome::Done { .. } | Outcome::Rejected) if kind == Kind::Session => {
+                self.end_conversation(peer);
+            }
             Step::Done(Outcome::Done { .. } | Outcome::Rejected) => {}
             step => {
                 peer.busy.set(true);
@@ -162,18 +201,64 @@ impl<H: Handler + 'static> Table<H> {
             if let Some(reason) = self.end_after(conn, kind, &outcome) {
                 return self.end(&peer, reason);
             }
+            if kind == Kind::Session {
+                peer.busy.set(false);
+                return self.end_conversation(&peer);
+            }
             let live = self.handler().generation();
             if conn.generation() != live {
-                conn.enter_generation(live);
+                conn.enter_generation(live, self.handler().framings());
                 kind = Kind::Reload;
                 outcome = run(self.handler(), conn, Event::Reload).await;
                 continue;
             }
-            let Some(data) = peer.waiting.borrow_mut().pop_front() else { break };
+            if !conn.has_datagrams() || conn.has_reader() {
+                break;
+            }
+            if self.handler().wants(Kind::Session) {
+                kind = Kind::Session;
+                outcome = run(self.handler(), conn, Event::Session).await;
+                continue;
+            }
+            let data = match conn.next_datagram_message(&conn.framing()) {
+                Ok(Some(data)) => data,
+                Ok(None) => break,
+                Err(error) => {
+                    let reason = conn.note_frame_error(&error);
+                    return self.end(&peer, reason);
+                }
+            };
             kind = Kind::Message;
             outcome = run(self.handler(), conn, Event::Message(&data)).await;
         }
         peer.busy.set(false);
+    }
+
+    /// A conversation has ended: so has its peer, once the tasks that it spawned have.
+    fn end_conversation(self: &Rc<Self>, peer: &Rc<Peer<H>>) {
+        peer.over.set(true);
+        if !self.handler().has_tasks(&peer.conn) {
+            self.end(peer, peer.conn.due_end().unwrap_or(Reason::Closed));
+        }
+    }
+
+    /// Looks at a peer with which something changed.
+    pub(super) fn look_at(self: &Rc<Self>, conn: &Conn) {
+        let key = (conn.peer.clone(), conn.local.clone());
+        let Some(peer) = self.known(&key, conn.id).filter(|peer| !peer.busy.get()) else { return };
+        if let Some(reason) = conn.due_end() {
+            self.end(&peer, reason);
+        } else if peer.over.get() {
+            self.end_conversation(&peer);
+        } else if conn.has_datagrams() && !conn.has_reader() {
+            // A task has read some of them, and no more.
+            peer.busy.set(true);
+            let table = Rc::clone(self);
+            let step = Step::Done(Outcome::NOTHING);
+            self.site
+                .tasks
+                .spawn_local(async move { table.follow(peer, Kind::Message, step).await });
+        }
     }
 
     /// Whether the peer ends after a callback with this outcome, and why.
@@ -181,10 +266,14 @@ impl<H: Handler + 'static> Table<H> {
         let opening = kind == Kind::Connect;
         match outcome {
             Outcome::Rejected if opening => Some(Reason::Rejected),
-            Outcome::Failed(_) if opening || self.service.close_on_error => Some(Reason::Error),
+            Outcome::Failed(_)
+                if opening || kind == Kind::Session || self.service.close_on_error =>
+            {
+                Some(Reason::Error)
+            }
             _ => {
                 let draining = self.service.is_draining().then_some(Reason::Shutdown);
-                conn.ordered_end().or(draining)
+                conn.due_end().or(draining)
             }
         }
     }
@@ -193,8 +282,11 @@ impl<H: Handler + 'static> Table<H> {
     pub(super) fn end(self: &Rc<Self>, peer: &Rc<Peer<H>>, reason: Reason) {
         let conn = &peer.conn;
         let key = (conn.peer.clone(), conn.local.clone());
-        self.peers.borrow_mut().remove(&key);
+        if self.peers.borrow_mut().remove(&key).is_none() {
+            return;
+        }
         self.site.known.fetch_sub(1, Ordering::Relaxed);
+        self.handler().release(conn);
         conn.mark_gone();
         self.outgoing.wake();
         debug!(%conn, %reason, "connection closed");
@@ -209,11 +301,12 @@ impl<H: Handler + 'static> Table<H> {
         }
     }
 
-    /// Ends the peer of `conn`; one whose callback is running ends after that.
-    pub(super) fn end_if_idle(self: &Rc<Self>, conn: &Conn, reason: Reason) {
-        let key = (conn.peer.clone(), conn.local.clone());
-        if let Some(peer) = self.known(&key, conn.id).filter(|peer| !peer.busy.get()) {
-            self.end(&peer, reason);
+    /// Ends a peer: at once, or as soon as its callback, which may wait for a message, has ended.
+    pub(super) fn end_when_idle(self: &Rc<Self>, peer: &Rc<Peer<H>>, reason: Reason) {
+        if peer.busy.get() {
+            peer.conn.end(reason);
+        } else {
+            self.end(peer, reason);
         }
     }
 
@@ -221,9 +314,14 @@ impl<H: Handler + 'static> Table<H> {
         self.peers.borrow().values().filter(|peer| !peer.busy.get()).cloned().collect()
     }
 
-    pub(super) fn end_all_idle(self: &Rc<Self>) {
+    /// The server drains: ends the peers whose callback is not running, and the reads of those
+    /// whose is.
+    pub(super) fn drain(self: &Rc<Self>) {
         for peer in self.idle_peers() {
             self.end(&peer, Reason::Shutdown);
+        }
+        for peer in self.peers.borrow().values() {
+            peer.conn.end_reads(ReadEnd::Shutdown);
         }
     }
 
@@ -238,7 +336,7 @@ impl<H: Handler + 'static> Table<H> {
             if peer.conn.generation() == generation {
                 continue;
             }
-            peer.conn.enter_generation(generation);
+            peer.conn.enter_generation(generation, self.handler().framings());
             if self.handler().wants(Kind::Reload) {
                 self.start(&peer, Event::Reload);
             }

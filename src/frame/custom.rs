@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug, Formatter};
 use std::rc::Rc;
 
-use super::{Decoded, FrameError, Message, Progress, malformed};
+use super::{Decoded, FrameError, Message, Progress};
 
 /// What a function is offered at first; what most messages fit in.
 const FIRST_OFFER: usize = 4 * 1024;
@@ -16,6 +16,9 @@ pub trait Splitter {
     /// # Errors
     /// Why it could not; the stream cannot be framed any further.
     fn split(&self, offered: &[u8], eof: bool) -> Result<Split, String>;
+
+    /// Is told that what it found in `offered` cannot be, as its own fault.
+    fn blame(&self, _problem: &str, _offered: &[u8]) {}
 }
 
 /// What a splitter found.
@@ -65,16 +68,17 @@ impl Custom {
             let window = progress.window.max(FIRST_OFFER).min(max);
             let offered = &rest[..rest.len().min(window)];
             let last = eof && offered.len() == rest.len();
-            match self.0.split(offered, last).map_err(FrameError::Malformed)? {
+            match self.0.split(offered, last).map_err(FrameError::Fault)? {
                 Split::Message { consumed, message } => {
-                    return found(max, progress.skipped, used(consumed, offered)?, message);
+                    let used = self.judged(used(consumed, offered), offered)?;
+                    return found(max, progress.skipped, used, message);
                 }
                 Split::Skip(count) => {
-                    let skipped = progress.skipped + used(count, offered)?;
+                    let skipped = progress.skipped + self.judged(used(count, offered), offered)?;
                     *progress = Progress { skipped, ..Progress::default() };
                 }
                 Split::More { need } => {
-                    let needed = wanted(need, offered, rest, max)?;
+                    let needed = self.judged(wanted(need, offered, rest, max), offered)?;
                     if last {
                         return Err(FrameError::Cut { bytes: rest.len() });
                     }
@@ -98,20 +102,28 @@ impl Custom {
         let mut skipped = 0;
         while skipped < bytes.len() {
             let offered = &bytes[skipped..];
-            match self.0.split(offered, true).map_err(FrameError::Malformed)? {
+            match self.0.split(offered, true).map_err(FrameError::Fault)? {
                 Split::Message { consumed, message } => {
-                    return found(max, skipped, used(consumed, offered)?, message);
+                    let used = self.judged(used(consumed, offered), offered)?;
+                    return found(max, skipped, used, message);
                 }
-                Split::Skip(count) => skipped += used(count, offered)?,
+                Split::Skip(count) => skipped += self.judged(used(count, offered), offered)?,
                 Split::More { .. } => {
                     let left = offered.len();
-                    return Err(malformed(format!(
-                        "the framing function left {left} bytes of a datagram"
-                    )));
+                    let problem = format!("it left {left} bytes of a datagram");
+                    return self.judged(Err(FrameError::Fault(problem)), offered);
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Tells the function of what it found and cannot be.
+    fn judged<T>(&self, outcome: Result<T, FrameError>, offered: &[u8]) -> Result<T, FrameError> {
+        if let Err(FrameError::Fault(problem)) = &outcome {
+            self.0.blame(problem, offered);
+        }
+        outcome
     }
 }
 
@@ -130,9 +142,9 @@ fn found(
 /// The bytes that the function used up, if it can have.
 fn used(consumed: usize, offered: &[u8]) -> Result<usize, FrameError> {
     match consumed {
-        0 => Err(malformed("the framing function consumed 0 bytes")),
-        count if count > offered.len() => Err(malformed(format!(
-            "the framing function consumed {count} bytes of {}",
+        0 => Err(FrameError::Fault("it consumed 0 bytes, and so would for ever".to_owned())),
+        count if count > offered.len() => Err(FrameError::Fault(format!(
+            "it consumed {count} bytes, but was offered {}",
             offered.len()
         ))),
         count => Ok(count),
@@ -148,9 +160,9 @@ fn wanted(
 ) -> Result<usize, FrameError> {
     let length = offered.len();
     match need {
-        Some(need) if need <= length => Err(malformed(format!(
-            "the framing function needs {need} bytes, but was offered {length}"
-        ))),
+        Some(need) if need <= length => {
+            Err(FrameError::Fault(format!("it needs {need} bytes, but was offered {length}")))
+        }
         Some(need) if need > max => Err(FrameError::Oversize { max }),
         Some(need) => Ok(need),
         // One more is there; else these may be the last, which it has yet to be told.

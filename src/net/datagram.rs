@@ -6,11 +6,13 @@ use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::net::{UdpSocket, UnixDatagram};
 
 use super::Endpoint;
+use super::option::Options;
 use super::udp::{Receiver, send_run};
 
 /// A datagram on its way out.
@@ -28,8 +30,8 @@ pub struct Datagram<'a> {
 pub enum DatagramSocket {
     /// UDP.
     Udp {
-        /// The socket.
-        socket: UdpSocket,
+        /// The socket; its options are reached through it.
+        socket: Rc<UdpSocket>,
         /// Its buffers.
         receiver: Receiver,
         /// Bound to every address: replies must name the one they leave from.
@@ -37,8 +39,8 @@ pub enum DatagramSocket {
     },
     /// A Unix datagram socket.
     Unix {
-        /// The socket.
-        socket: UnixDatagram,
+        /// The socket; its options are reached through it.
+        socket: Rc<UnixDatagram>,
         /// Takes the largest datagram.
         buffer: Box<[u8]>,
     },
@@ -55,7 +57,7 @@ impl DatagramSocket {
     pub fn udp(socket: std::net::UdpSocket, wildcard: bool) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let receiver = Receiver::new(local, wildcard);
-        Ok(Self::Udp { socket: UdpSocket::from_std(socket)?, receiver, wildcard })
+        Ok(Self::Udp { socket: UdpSocket::from_std(socket)?.into(), receiver, wildcard })
     }
 
     /// A Unix datagram socket.
@@ -64,7 +66,16 @@ impl DatagramSocket {
     /// The runtime does not take the socket.
     pub fn unix(socket: std::os::unix::net::UnixDatagram) -> io::Result<Self> {
         let buffer = vec![0; LARGEST].into_boxed_slice();
-        Ok(Self::Unix { socket: UnixDatagram::from_std(socket)?, buffer })
+        Ok(Self::Unix { socket: UnixDatagram::from_std(socket)?.into(), buffer })
+    }
+
+    /// The options of the socket.
+    #[must_use]
+    pub fn options(&self) -> Rc<dyn Options> {
+        match self {
+            Self::Udp { socket, .. } => Rc::clone(socket) as _,
+            Self::Unix { socket, .. } => Rc::clone(socket) as _,
+        }
     }
 
     /// Our own address.

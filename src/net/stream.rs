@@ -6,8 +6,10 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Bytes in and out, and the one thing that reads and writes do not cover.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {
+use super::option::Options;
+
+/// Bytes in and out, the options, and the one thing that these do not cover.
+pub trait Stream: AsyncRead + AsyncWrite + Options + Unpin {
     /// Closing it sends a reset, and drops what was not sent yet.
     fn reset_on_close(&self);
 }

@@ -8,7 +8,12 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::text::Printable;
+
 use super::resolve::{self, BadName, ModuleId, ResolveError, Unresolved};
+
+/// Names that a script got wrong are shown to this many bytes.
+const LONGEST_NAME: usize = 256;
 
 /// A script with everything it requires.
 #[derive(Debug, Clone)]
@@ -97,7 +102,8 @@ impl Bundle {
     pub fn resolve(&self, from: &ModuleId, name: &str) -> Result<&File, ResolveError> {
         self.lookup(from, name).map_err(|why| {
             let from = self.files.get(from).unwrap_or(&self.main).shown.clone();
-            ResolveError { name: name.to_owned(), from, why }
+            let name = format!("{:.LONGEST_NAME$}", Printable(name.as_bytes()));
+            ResolveError { name, from, why }
         })
     }
 

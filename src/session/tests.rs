@@ -9,17 +9,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use super::*;
-use crate::conn::{Outbox, StreamQueue, Transport};
+use crate::conn::{Framings, Identity, Outbox, StreamQueue, Transport};
 use crate::handler::{Rules, Wait, Woken};
+use crate::hub::Hub;
 use crate::net::{Endpoint, Listener};
+use crate::roster::Roster;
 use crate::settings::Settings;
 
 /// Answers in upper case; `wait` after a second, `close` with a last word, `fail` with a failure.
-#[derive(Default)]
 struct Upper {
     seen: RefCell<Vec<String>>,
     keep_after_eof: bool,
     idle_timeout: Option<Duration>,
+    framing: Rc<Framing>,
+}
+
+impl Default for Upper {
+    fn default() -> Self {
+        let framing = Rc::new(Framing::raw());
+        Self { seen: RefCell::default(), keep_after_eof: false, idle_timeout: None, framing }
+    }
 }
 
 impl Handler for Upper {
@@ -39,17 +48,19 @@ impl Handler for Upper {
                 return Step::Wait(Rc::clone(conn), Wait::Sleep(Duration::from_secs(1)));
             }
             b"close" => {
-                conn.send(b"bye", true).unwrap();
+                conn.send(b"bye").unwrap();
                 conn.close();
             }
             b"fail" => return Step::Done(Outcome::Failed("failed".into())),
-            message => conn.send(&message.to_ascii_uppercase(), true).unwrap(),
+            message => {
+                conn.reply(&message.to_ascii_uppercase(), &conn.reply_framing()).unwrap();
+            }
         }
         Step::Done(Outcome::NOTHING)
     }
 
-    fn resume(&self, conn: Rc<Conn>, _: Woken) -> Step<Rc<Conn>> {
-        conn.send(b"waited", true).unwrap();
+    fn resume(&self, conn: Rc<Conn>, _: &Woken) -> Step<Rc<Conn>> {
+        conn.send(b"waited").unwrap();
         Step::Done(Outcome::NOTHING)
     }
 
@@ -65,6 +76,11 @@ impl Handler for Upper {
         Rules { idle_timeout: self.idle_timeout, peer_timeout: Duration::from_secs(60) }
     }
 
+    fn framings(&self) -> Framings {
+        let framing = self.framing.clone();
+        Framings { read: Rc::clone(&framing), reply: framing }
+    }
+
     fn calls(&self) -> u64 {
         0
     }
@@ -76,6 +92,12 @@ impl Handler for Upper {
     async fn given_up(&self, _: &Rc<Conn>) {
         std::future::pending::<()>().await;
     }
+
+    fn has_tasks(&self, _: &Conn) -> bool {
+        false
+    }
+
+    fn release(&self, _: &Conn) {}
 
     fn forget(&self, _: &Conn) {}
 }
@@ -90,17 +112,20 @@ struct Scene {
 impl Scene {
     fn new(handler: Upper) -> Self {
         let (client, server) = duplex(8);
-        let service = Service::new(handler, &Settings::default(), AtomicU64::new(1).into());
-        let service = Rc::new(service);
+        let roster = Rc::new(Roster::new(Hub::new(1, 1024), 0));
+        let ids = Arc::new(AtomicU64::new(1));
+        let service = Rc::new(Service::new(handler, &Settings::default(), ids, roster));
         let listener = Listener { name: None, url: "memory".into(), loopback: true };
-        let conn = Conn::new(
-            1,
-            Transport::Unix,
-            (Endpoint::Unix(None), Endpoint::Unix(None)),
-            listener.into(),
-            Outbox::Stream(StreamQueue::new(Rc::clone(&service.spares))),
-            1,
-        );
+        let identity = Identity {
+            id: 1,
+            transport: Transport::Unix,
+            ends: (Endpoint::Unix(None), Endpoint::Unix(None)),
+            listener: Some(listener.into()),
+            framings: service.handler.framings(),
+            generation: 1,
+        };
+        let queue = StreamQueue::new(Rc::clone(&service.spares));
+        let conn = Conn::new(identity, Outbox::Stream(queue));
         let session = spawn_local(serve(server, Rc::clone(&conn), Rc::clone(&service)));
         Self { client, session, conn, service }
     }
@@ -170,7 +195,7 @@ fn a_kept_connection_still_sends_after_the_peers_end() {
         let mut scene = Scene::new(Upper { keep_after_eof: true, ..Upper::default() });
         scene.client.shutdown().await.unwrap();
         scene.seen(1).await;
-        scene.conn.send(b"news", false).unwrap();
+        scene.conn.send(b"news").unwrap();
         scene.conn.close();
         assert_eq!(scene.rest().await, "news");
         assert_eq!(scene.ended().await, ["Eof", "Close(Closed)"]);

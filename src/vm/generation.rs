@@ -2,6 +2,7 @@
 //! the callbacks it returned checked. Several may be alive in a VM; which one is live is the
 //! module root's business.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +12,14 @@ use mlua::{Function, Table, Value};
 use super::api::environment_key;
 use super::compile::compile;
 use super::fault::Fault;
-use super::host::{LONGEST_TIME, Label};
+use super::framing::Maker;
+use super::host::{LONGEST_TIME, Label, Origin};
 use super::machine::{Machine, Place, Trouble};
 use super::raw::{self, Pinned};
+use super::tasks::Owner;
 use super::value::kind;
+use crate::conn::Framings;
+use crate::frame::Framing;
 use crate::handler::{Kind, Rules};
 use crate::script::Bundle;
 use crate::text::nearest;
@@ -26,6 +31,7 @@ pub(super) enum Name {
     Unload,
     Connect,
     Message,
+    Session,
     Eof,
     Idle,
     Reload,
@@ -34,11 +40,12 @@ pub(super) enum Name {
 }
 
 impl Name {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Load,
         Self::Unload,
         Self::Connect,
         Self::Message,
+        Self::Session,
         Self::Eof,
         Self::Idle,
         Self::Reload,
@@ -53,6 +60,7 @@ impl Name {
             Self::Unload => "on_unload",
             Self::Connect => "on_connect",
             Self::Message => "on_message",
+            Self::Session => "on_session",
             Self::Eof => "on_eof",
             Self::Idle => "on_idle",
             Self::Reload => "on_reload",
@@ -67,6 +75,7 @@ impl From<Kind> for Name {
         match kind {
             Kind::Connect => Self::Connect,
             Kind::Message => Self::Message,
+            Kind::Session => Self::Session,
             Kind::Eof => Self::Eof,
             Kind::Idle => Self::Idle,
             Kind::Reload => Self::Reload,
@@ -79,8 +88,8 @@ impl From<Kind> for Name {
 /// The keys of a script's table that are no callbacks.
 const SETTINGS: [&str; 4] = ["framing", "reply_framing", "idle_timeout", "peer_timeout"];
 
-/// How long a datagram peer is remembered, unless the script says otherwise.
-const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+/// What sessions go by unless the script says otherwise.
+const DEFAULT_RULES: Rules = Rules { idle_timeout: None, peer_timeout: Duration::from_secs(60) };
 
 /// A shorter timeout would have a worker do nothing else.
 const SHORTEST_TIMEOUT: f64 = 0.001;
@@ -94,12 +103,26 @@ pub(super) struct Callback {
 
 /// See the module.
 pub struct Generation {
-    pub(super) label: Label,
+    pub(super) origin: Rc<Origin>,
     pub(super) bundle: Arc<Bundle>,
-    pub(super) rules: Rules,
     /// The VM that its functions belong to.
     pub(super) machine: Rc<Machine>,
+    /// There once its body has run.
+    contents: OnceCell<Contents>,
+}
+
+/// What the body of a script returned.
+struct Contents {
+    rules: Rules,
+    framing: Option<Rc<Framing>>,
+    reply_framing: Option<Rc<Framing>>,
     callbacks: [Option<Callback>; Name::ALL.len()],
+}
+
+/// Takes over what a body returned.
+struct Taker<'a> {
+    maker: Maker<'a>,
+    contents: Contents,
 }
 
 impl Generation {
@@ -109,43 +132,101 @@ impl Generation {
         bundle: &Arc<Bundle>,
         number: u64,
         place: Place,
-    ) -> Result<Self, Box<Fault>> {
+    ) -> Result<Rc<Self>, Box<Fault>> {
         let label = Label { number, hash: bundle.digest().to_string().into() };
+        let origin = Rc::new(Origin { label: label.clone(), serial: machine.next_serial() });
         let fault = |trouble| Box::new(Fault::loading(trouble, &label, bundle));
-        let generation = Self {
-            label: label.clone(),
+        let generation = Rc::new(Self {
+            origin: Rc::clone(&origin),
             bundle: Arc::clone(bundle),
-            rules: Rules { idle_timeout: None, peer_timeout: PEER_TIMEOUT },
             machine: Rc::clone(machine),
-            callbacks: Default::default(),
-        };
-        machine.host.bundles.borrow_mut().insert(number, Arc::clone(bundle));
+            contents: OnceCell::new(),
+        });
+        let host = &machine.host;
+        host.bundles.borrow_mut().insert(number, Arc::clone(bundle));
+        host.generations.borrow_mut().insert(origin.serial, Rc::downgrade(&generation));
         let returned = generation.run_body(place).map_err(fault)?;
-        generation.take(&returned).map_err(|text| fault(Trouble::raised(text)))
+        let contents = Taker::new(&generation).take(&returned);
+        let contents = contents.map_err(|text| fault(Trouble::raised(text)))?;
+        // Empty until here.
+        let _ = generation.contents.set(contents);
+        Ok(generation)
     }
 
     fn run_body(&self, place: Place) -> Result<Value, Trouble> {
         let host_error = |error: mlua::Error| Trouble::raised(error.to_string());
         let machine = &self.machine;
         let main = self.bundle.main();
+        let number = self.number();
         let sources: Vec<&str> = self.bundle.files().map(crate::script::File::shown).collect();
-        let environment = machine
-            .environment(self.label.number, place, main.shown(), &sources)
-            .map_err(host_error)?;
-        let key = environment_key(self.label.number);
+        let environment =
+            machine.environment(number, place, main.shown(), &sources).map_err(host_error)?;
+        let key = environment_key(number);
         self.machine.lua.set_named_registry_value(&key, &environment).map_err(host_error)?;
         let body = compile(&self.machine.lua, main.shown(), main.content(), environment)
             .map_err(Trouble::raised)?;
         let body = Pinned::new(&self.machine.lua, body).map_err(host_error)?;
-        let coroutine = machine.run_body(&self.label, &body)?;
+        let coroutine = machine.run_body(&self.origin, &body)?;
         coroutine.keep_first();
         let returned = coroutine.pop(&self.machine.lua).map_err(host_error)?;
         machine.put_back(coroutine);
         Ok(returned)
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.origin.label.number
+    }
+
+    /// Its number and hash.
+    pub(super) fn label(&self) -> &Label {
+        &self.origin.label
+    }
+
+    /// What sessions go by.
+    pub(super) fn rules(&self) -> Rules {
+        self.contents.get().map_or(DEFAULT_RULES, |contents| contents.rules)
+    }
+
+    /// The framings of its connections: `--framing` goes before the script's.
+    pub(super) fn framings(&self) -> Framings {
+        let rules = &self.machine.host.framing_rules;
+        // The command line has checked it.
+        let forced = rules.forced.as_ref().map(|spec| Rc::new(spec.once(rules.max_message)));
+        let (own, reply) = match self.contents.get() {
+            Some(contents) => (contents.framing.clone(), contents.reply_framing.clone()),
+            None => (None, None),
+        };
+        let read = forced.or(own).unwrap_or_else(|| Rc::new(Framing::raw()));
+        let reply = reply.unwrap_or_else(|| Rc::clone(&read));
+        Framings { read, reply }
+    }
+
+    /// The callback of that name, if the script has it.
+    pub(super) fn callback(&self, name: Name) -> Option<&Callback> {
+        self.contents.get()?.callbacks[name as usize].as_ref()
+    }
+
+    /// Ends the timers, tasks and connections that it made.
+    pub(super) fn end(&self) {
+        self.machine.host.tasks.end(Owner::Generation(self.origin.serial));
+    }
+}
+
+impl<'a> Taker<'a> {
+    fn new(generation: &'a Generation) -> Self {
+        let contents = Contents {
+            rules: DEFAULT_RULES,
+            framing: None,
+            reply_framing: None,
+            callbacks: Default::default(),
+        };
+        Self { maker: Maker::own(generation), contents }
+    }
+
     /// Takes over what the body returned: a function, or a table of callbacks and settings.
-    fn take(mut self, returned: &Value) -> Result<Self, String> {
+    fn take(mut self, returned: &Value) -> Result<Contents, String> {
         match returned {
             Value::Function(function) => self.set(Name::Message, function)?,
             Value::Table(table) => self.take_table(table)?,
@@ -161,7 +242,13 @@ impl Generation {
                 ));
             }
         }
-        Ok(self)
+        let has = |name: Name| self.contents.callbacks[name as usize].is_some();
+        if has(Name::Message) && has(Name::Session) {
+            return Err("the script has both on_message and on_session; a connection can have \
+                        only one of them: conn:read() also works in on_message"
+                .into());
+        }
+        Ok(self.contents)
     }
 
     fn take_table(&mut self, table: &Table) -> Result<(), String> {
@@ -180,59 +267,37 @@ impl Generation {
                 other => Err(format!("{key} is a {}; a function was expected", kind(other))),
             };
         }
+        let framing =
+            || self.maker.standing(value).map(Some).map_err(|why| format!("{key}: {why}"));
         match key {
-            "framing" | "reply_framing" => require_raw(key, value),
+            "framing" => self.contents.framing = framing()?,
+            "reply_framing" => self.contents.reply_framing = framing()?,
             "idle_timeout" => {
                 let limit = seconds(key, value, true)?;
-                self.rules.idle_timeout = Some(limit).filter(|limit| !limit.is_zero());
-                Ok(())
+                self.contents.rules.idle_timeout = Some(limit).filter(|limit| !limit.is_zero());
             }
-            "peer_timeout" => {
-                self.rules.peer_timeout = seconds(key, value, false)?;
-                Ok(())
-            }
-            "on_session" => Err("on_session is not built yet; use on_message".into()),
-            unknown => refuse_unknown(unknown),
+            "peer_timeout" => self.contents.rules.peer_timeout = seconds(key, value, false)?,
+            unknown => refuse_unknown(unknown)?,
         }
-    }
-
-    fn set(&mut self, name: Name, function: &Function) -> Result<(), String> {
-        let parameters =
-            raw::parameters(&self.machine.lua, function).map_err(|error| error.to_string())?;
-        let function =
-            Pinned::new(&self.machine.lua, function).map_err(|error| error.to_string())?;
-        self.callbacks[name as usize] = Some(Callback { function, parameters });
         Ok(())
     }
 
-    /// Its number.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.label.number
-    }
-
-    /// The callback of that name, if the script has it.
-    pub(super) fn callback(&self, name: Name) -> Option<&Callback> {
-        self.callbacks[name as usize].as_ref()
+    fn set(&mut self, name: Name, function: &Function) -> Result<(), String> {
+        let lua = &self.maker.machine.lua;
+        let parameters = raw::parameters(lua, function).map_err(|error| error.to_string())?;
+        let function = Pinned::new(lua, function).map_err(|error| error.to_string())?;
+        self.contents.callbacks[name as usize] = Some(Callback { function, parameters });
+        Ok(())
     }
 }
 
 impl Drop for Generation {
     fn drop(&mut self) {
-        self.machine.host.bundles.borrow_mut().remove(&self.label.number);
+        let host = &self.machine.host;
+        host.generations.borrow_mut().remove(&self.origin.serial);
+        host.bundles.borrow_mut().remove(&self.number());
         // Without an entry there is nothing to remove.
-        let _ = self.machine.lua.unset_named_registry_value(&environment_key(self.label.number));
-    }
-}
-
-/// Only raw framing is there so far.
-fn require_raw(key: &str, value: &Value) -> Result<(), String> {
-    match value {
-        Value::String(text) if text.as_bytes() == b"raw" => Ok(()),
-        Value::String(text) => {
-            Err(format!("{key} = \"{}\" is not built yet; only \"raw\" is", text.to_string_lossy()))
-        }
-        other => Err(format!("{key} as a {} is not built yet; only \"raw\" is", kind(other))),
+        let _ = self.machine.lua.unset_named_registry_value(&environment_key(self.number()));
     }
 }
 

@@ -1,13 +1,21 @@
 //! What the API's functions know of the running call: which coroutine it is, what it waits for,
-//! and whose generation it belongs to.
+//! whose generation it belongs to; and of the worker that it runs on.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::conn::Conn;
-use crate::handler::Wait;
+use super::Generation;
+use super::raw::Pinned;
+use super::report::Reporter;
+use super::tasks::{Owner, Tasks};
+use crate::conn::{Conn, Framings};
+use crate::frame::{Framing, Spec};
+use crate::handler::{Dialling, Wait};
+use crate::net::address::Address;
+use crate::roster::Roster;
 use crate::script::Bundle;
 
 /// Shared by the functions of one VM.
@@ -16,15 +24,46 @@ pub(super) type SharedHost = Rc<Host>;
 /// Told when a script asks the server to stop.
 pub type StopRequest = Arc<dyn Fn() + Send + Sync>;
 
+/// Makes outgoing connections.
+pub type Dialler = Rc<dyn Fn(Call) -> Dialling>;
+
+/// An outgoing connection that a script asks for.
+pub struct Call {
+    /// Where to.
+    pub address: Address,
+    /// How long it may take.
+    pub limit: Duration,
+    /// Its framings.
+    pub framings: Framings,
+}
+
+/// What is the same for all VMs of a worker, one after the other.
+#[derive(Clone)]
+pub struct Site {
+    /// The open connections; it knows what crosses workers.
+    pub roster: Rc<Roster>,
+    /// Makes outgoing connections; set once the worker can.
+    pub dialler: Rc<RefCell<Option<Dialler>>>,
+}
+
+/// How framings are made.
+#[derive(Debug, Clone)]
+pub struct FramingRules {
+    /// `--framing`.
+    pub forced: Option<Spec>,
+    /// `--max-message`.
+    pub max_message: usize,
+}
+
 /// See the module.
 pub(super) struct Host {
     /// The address of the running call's coroutine, 0 between calls.
     pub(super) current: Cell<usize>,
     /// Counts calls.
     pub(super) calls: Cell<u64>,
-    /// A body is running: nothing may be waited for, sent or ordered.
-    pub(super) loading: Cell<bool>,
-    /// The connection whose callback is running.
+    /// Why nothing may be waited for, sent or ordered: a body is running, or a framing function.
+    pub(super) forbids: Cell<Option<&'static str>>,
+    /// The connection whose callback, timer or task is running.
     pub(super) conn: RefCell<Option<Rc<Conn>>>,
     /// What the running call is about to wait for.
     pub(super) pending: RefCell<Option<Wait>>,
@@ -32,12 +71,34 @@ pub(super) struct Host {
     pub(super) silent: bool,
     /// The files of each generation that is alive, by its number.
     pub(super) bundles: RefCell<HashMap<u64, Arc<Bundle>>>,
-    /// The generation of the running call, as log lines name it.
-    pub(super) running: RefCell<Label>,
+    /// The generations that are alive, by their serial.
+    pub(super) generations: RefCell<HashMap<u64, Weak<Generation>>>,
+    /// Where the running call comes from.
+    pub(super) origin: RefCell<Rc<Origin>>,
+    /// The objects that scripts hold for open connections, by the connection's id.
+    pub(super) objects: RefCell<HashMap<u64, Rc<Pinned>>>,
+    /// Timers, tasks and outgoing connections.
+    pub(super) tasks: Rc<Tasks>,
+    /// The worker; none in a trial.
+    pub(super) site: Option<Site>,
+    /// How framings are made.
+    pub(super) framing_rules: FramingRules,
+    /// Framings that reads asked for by text, because parsing costs more than looking up.
+    pub(super) known_framings: RefCell<HashMap<Vec<u8>, Rc<Framing>>>,
+    /// Logs the script's faults.
+    pub(super) reporter: Reporter,
     /// Asks the server to stop.
     pub(super) stop: StopRequest,
     /// The use of `server.state` beside other workers was told of.
     pub(super) noted_state: Cell<bool>,
+}
+
+/// The version of the script that a call comes from.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    pub(super) label: Label,
+    /// Unique in the VM, also among versions that did not go live.
+    pub(super) serial: u64,
 }
 
 /// How log lines name a generation.
@@ -55,25 +116,65 @@ pub(super) const LONGEST_TIME: f64 = 100.0 * 365.25 * 86_400.0;
 /// The text for what a body must not do.
 pub(super) const WHILE_LOADING: &str = "not while loading; use on_load";
 
+/// The text for what a framing function must not do.
+pub(super) const WHILE_FRAMING: &str = "not in a framing function";
+
 impl Host {
-    pub(super) fn new(silent: bool, stop: StopRequest) -> Self {
+    pub(super) fn new(
+        site: Option<Site>,
+        framing_rules: FramingRules,
+        silent: bool,
+        stop: StopRequest,
+    ) -> Self {
         Self {
             current: Cell::new(0),
             calls: Cell::new(0),
-            loading: Cell::new(false),
+            forbids: Cell::new(None),
             conn: RefCell::default(),
             pending: RefCell::default(),
             silent,
             bundles: RefCell::default(),
-            running: RefCell::default(),
+            generations: RefCell::default(),
+            origin: RefCell::default(),
+            objects: RefCell::default(),
+            tasks: Rc::default(),
+            site,
+            framing_rules,
+            known_framings: RefCell::default(),
+            reporter: Reporter::default(),
             stop,
             noted_state: Cell::new(false),
         }
     }
 
-    /// Whether the running call serves `conn`.
+    /// What the running call must not do at this time, as an error of `call`.
+    pub(super) fn forbidden(&self, call: &str) -> Option<String> {
+        self.forbids.get().map(|why| format!("{call}: {why}"))
+    }
+
+    /// Whether the running call serves `conn`, or has connected to it: only then it waits for it,
+    /// because nobody else may be held up by a peer.
     pub(super) fn serves(&self, conn: &Rc<Conn>) -> bool {
-        self.conn.borrow().as_ref().is_some_and(|served| Rc::ptr_eq(served, conn))
+        conn.is_outgoing()
+            || self.conn.borrow().as_ref().is_some_and(|served| Rc::ptr_eq(served, conn))
+    }
+
+    /// Who owns what the running call makes.
+    pub(super) fn owner(&self) -> Owner {
+        match self.owning_conn() {
+            Some(conn) => Owner::Conn(conn.id),
+            None => Owner::Generation(self.origin.borrow().serial),
+        }
+    }
+
+    /// The connection that owns what the running call makes.
+    pub(super) fn owning_conn(&self) -> Option<Rc<Conn>> {
+        self.conn.borrow().clone().filter(|conn| !conn.is_gone())
+    }
+
+    /// The generation that the running call belongs to; none while its body runs.
+    pub(super) fn generation(&self) -> Option<Rc<Generation>> {
+        self.generations.borrow().get(&self.origin.borrow().serial).and_then(Weak::upgrade)
     }
 
     /// Notes that the running call is about to wait; the text says why it cannot.
@@ -84,8 +185,17 @@ impl Host {
         can_yield: bool,
         wait: Wait,
     ) -> Option<String> {
-        if self.loading.get() {
-            return Some(format!("{call}: {WHILE_LOADING}"));
+        let problem = self.cannot_wait(call, state, can_yield);
+        if problem.is_none() {
+            *self.pending.borrow_mut() = Some(wait);
+        }
+        problem
+    }
+
+    /// Why the running call cannot wait.
+    pub(super) fn cannot_wait(&self, call: &str, state: usize, can_yield: bool) -> Option<String> {
+        if let Some(problem) = self.forbidden(call) {
+            return Some(problem);
         }
         if state != self.current.get() {
             return Some(format!(
@@ -97,7 +207,6 @@ impl Host {
                 "{call} cannot wait inside a sort or gsub callback, a metamethod or an iterator"
             ));
         }
-        *self.pending.borrow_mut() = Some(wait);
         None
     }
 }

@@ -38,7 +38,7 @@ impl Vm {
         let fault = |text: String| {
             let name = Name::Load.as_str();
             let trouble = Trouble::raised(text);
-            Box::new(Fault::callback(name, trouble, &generation.label, &generation.bundle))
+            Box::new(Fault::callback(name, trouble, generation.label(), &generation.bundle))
         };
         let loading = self.run_alone(generation, Name::Load, &arguments);
         let Ok(loaded) = timeout(LOAD_LIMIT, loading).await else {
@@ -56,11 +56,13 @@ impl Vm {
         Ok(())
     }
 
-    /// Runs the generation's `on_unload`, waits included; a failure is logged.
-    pub async fn run_on_unload(&self, generation: &Rc<Generation>) {
+    /// Runs the generation's `on_unload`, waits included, then ends what the generation made; a
+    /// failure is logged.
+    pub async fn unload(&self, generation: &Rc<Generation>) {
         if let Err(fault) = self.run_alone(generation, Name::Unload, &[]).await {
-            self.reporter.report(&fault);
+            generation.machine.host.reporter.report(&fault);
         }
+        generation.end();
     }
 
     /// Runs a callback that belongs to no connection.
@@ -71,15 +73,21 @@ impl Vm {
         arguments: &[Argument<'_>],
     ) -> Result<(), Box<Fault>> {
         let Err(trouble) = self.follow(generation, name, arguments).await else { return Ok(()) };
-        let (label, bundle) = (&generation.label, &generation.bundle);
+        let (label, bundle) = (generation.label(), &generation.bundle);
         let fault = Fault::callback(name.as_str(), trouble, label, bundle);
-        let text = fault.text();
+        self.tell_error(generation, &fault.text()).await;
+        Err(Box::new(fault))
+    }
+
+    /// Runs the generation's `on_error` for what belongs to no connection; a failure is logged,
+    /// and that is the end of it.
+    pub(super) async fn tell_error(&self, generation: &Rc<Generation>, text: &str) {
         let arguments = [Argument::Bytes(text.as_bytes())];
         if let Err(trouble) = self.follow(generation, Name::Error, &arguments).await {
-            let name = Name::Error.as_str();
-            self.reporter.report(&Fault::callback(name, trouble, label, bundle));
+            let (label, bundle) = (generation.label(), &generation.bundle);
+            let fault = Fault::callback(Name::Error.as_str(), trouble, label, bundle);
+            generation.machine.host.reporter.report(&fault);
         }
-        Err(Box::new(fault))
     }
 
     /// Runs a callback to its end, waits included. What it returns counts only where that is nil
@@ -91,8 +99,8 @@ impl Vm {
         arguments: &[Argument<'_>],
     ) -> Result<(), Trouble> {
         let Some(callback) = generation.callback(name) else { return Ok(()) };
-        let Generation { machine, label, .. } = &**generation;
-        let mut ran = machine.call(label, None, &callback.function, arguments);
+        let Generation { machine, origin, .. } = &**generation;
+        let mut ran = machine.call(origin, None, &callback.function, arguments);
         loop {
             match ran {
                 Ok(Ran::Returned(coroutine)) => {
@@ -102,8 +110,8 @@ impl Vm {
                     return refusal.map_or(Ok(()), |reason| Err(Trouble::raised(reason)));
                 }
                 Ok(Ran::Waits(coroutine, wait)) => {
-                    let woken = wait_for(&wait).await;
-                    ran = machine.resume(label, None, coroutine, woken);
+                    let (woken, _) = wait_for(wait).await;
+                    ran = machine.resume(origin, None, coroutine, &woken);
                 }
                 Err(trouble) => {
                     self.keep_within_memory(machine, Some(trouble.cause));
@@ -138,8 +146,8 @@ impl Vm {
         if !old.machine.is_exhausted() {
             return Ok(());
         }
-        let machine = new_machine(&self.config, &old.bundle, false)?;
-        let built = self.build(&machine, &old.bundle, old.label.number)?;
+        let machine = new_machine(&self.config, &old.bundle, Some(&self.site))?;
+        let built = Generation::build(&machine, &old.bundle, old.number(), self.config.place)?;
         self.load(&built, None).await?;
         self.swap(&built);
         Ok(())

@@ -2,9 +2,7 @@
 //! memory limit; what they are for is `generation`'s and the module root's business.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use mlua::chunk::Compiler;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
@@ -12,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{self, Handle};
 use super::budget::{Meter, WatchdogHandle};
-use super::host::{Host, Label, StopRequest};
+use super::host::{Host, Origin, WHILE_FRAMING, WHILE_LOADING};
 use super::raw::{Argument, Coroutine, Coroutines, Ended, Frame, Given, PRELUDE, Pinned, Resumed};
 use super::value::{is_out_of_memory, kind};
-use crate::conn::Conn;
+use crate::conn::{Conn, Received};
 use crate::handler::{Wait, Woken};
 use crate::text::Printable;
 
@@ -38,10 +36,10 @@ pub(super) struct Machine {
     // Before `lua`: it looks into it until it is dropped.
     meter: Meter,
     coroutines: RefCell<Coroutines>,
-    objects: RefCell<HashMap<u64, Rc<Pinned>>>,
     new_conn: Function,
     new_environment: Function,
     tostring: Pinned,
+    serials: Cell<u64>,
     /// An error value is being asked for its text, which runs code of the script.
     describing: Cell<bool>,
     /// `server.state`.
@@ -107,19 +105,15 @@ pub(super) enum Memory {
 
 impl Machine {
     /// A Lua state whose heap may grow to `memory` bytes.
-    pub(super) fn new(
-        memory: usize,
-        watchdog: &WatchdogHandle,
-        silent: bool,
-        stop: StopRequest,
-    ) -> mlua::Result<Self> {
+    pub(super) fn new(memory: usize, watchdog: &WatchdogHandle, host: Host) -> mlua::Result<Self> {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::default())?;
-        let host = Rc::new(Host::new(silent, stop));
+        let host = Rc::new(host);
         let functions = api::host_functions(&lua, &host)?;
         let (new_environment, new_conn) = lua
             .load(api::PRELUDE)
             .set_name(format!("={PRELUDE}"))
-            .set_compiler(Compiler::new().set_optimization_level(2).set_debug_level(1))
+            // Without inlining, by which the levels of errors would not be those of the source.
+            .set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1))
             .call::<(Function, Function)>(functions)?;
         let base = lua.globals();
         for name in REMOVED {
@@ -130,10 +124,10 @@ impl Machine {
         Ok(Self {
             meter: watchdog.watch(&lua)?,
             coroutines: RefCell::new(Coroutines::new(&lua)?),
-            objects: RefCell::default(),
             new_conn,
             new_environment,
             tostring: Pinned::new(&lua, lua.globals().get::<Function>("tostring")?)?,
+            serials: Cell::new(0),
             describing: Cell::new(false),
             state: lua.create_table()?,
             host,
@@ -171,27 +165,33 @@ impl Machine {
         Ok(environment)
     }
 
+    /// A number that no other version of the script in this VM has.
+    pub(super) fn next_serial(&self) -> u64 {
+        self.serials.set(self.serials.get() + 1);
+        self.serials.get()
+    }
+
     /// The script's object for `conn`, always the same one.
     pub(super) fn object(&self, conn: &Rc<Conn>) -> mlua::Result<Rc<Pinned>> {
-        if let Some(object) = self.objects.borrow().get(&conn.id) {
+        if let Some(object) = self.host.objects.borrow().get(&conn.id) {
             return Ok(Rc::clone(object));
         }
         let handle = self.lua.create_userdata(Handle(Rc::clone(conn)))?;
         let object: Table = self.new_conn.call(handle)?;
         let object = Rc::new(Pinned::new(&self.lua, object)?);
-        self.objects.borrow_mut().insert(conn.id, Rc::clone(&object));
+        self.host.objects.borrow_mut().insert(conn.id, Rc::clone(&object));
         Ok(object)
     }
 
     /// The connection is gone: its object lives on only where the script keeps it.
     pub(super) fn forget(&self, conn: &Conn) {
-        self.objects.borrow_mut().remove(&conn.id);
+        self.host.objects.borrow_mut().remove(&conn.id);
     }
 
     /// Calls `function` in a coroutine of its own.
     pub(super) fn call(
         &self,
-        label: &Label,
+        origin: &Rc<Origin>,
         conn: Option<&Rc<Conn>>,
         function: &Pinned,
         arguments: &[Argument<'_>],
@@ -199,40 +199,98 @@ impl Machine {
         let coroutine = self.coroutines.borrow_mut().take();
         let coroutine = coroutine.map_err(|error| self.no_room(&error))?;
         let caller = self.coroutines.borrow().caller();
-        let running = self.enter(label, conn, &coroutine);
+        let running = self.enter(origin, conn, &coroutine);
         let resumed = caller.call(&coroutine, function, arguments);
         drop(running);
-        self.leave(coroutine, resumed)
+        self.leave(origin, coroutine, resumed)
     }
 
     /// Goes on with a call whose wait has ended.
     pub(super) fn resume(
         &self,
-        label: &Label,
+        origin: &Rc<Origin>,
         conn: Option<&Rc<Conn>>,
         coroutine: Coroutine,
-        woken: Woken,
+        woken: &Woken,
     ) -> Result<Ran, Trouble> {
         if self.retired.get() {
             let text = "the VM was rebuilt while the call waited".to_owned();
             return Err(Trouble { cause: Cause::Memory, text, frames: coroutine.frames() });
         }
+        let dialled = match woken {
+            Woken::Dialled(Ok(dialled)) => Some(self.object(dialled)),
+            _ => None,
+        };
+        let text = |text: &'static str| Argument::Bytes(text.as_bytes());
+        let (one, two, three);
+        let answer: &[Argument<'_>] = match (woken, &dialled) {
+            (_, Some(Err(error))) => return Err(self.no_room(error)),
+            (_, Some(Ok(object))) => {
+                one = [Argument::Pinned(object)];
+                &one
+            }
+            (Woken::Received(Received::Message(message)), _) => {
+                one = [Argument::Bytes(message)];
+                &one
+            }
+            (Woken::Ready | Woken::Dialled(Ok(_)), _) => {
+                one = [Argument::Boolean(true)];
+                &one
+            }
+            (Woken::Closed, _) => {
+                two = [Argument::Nil, text("closed")];
+                &two
+            }
+            (Woken::Received(Received::Ended(end)), _) => {
+                two = [Argument::Nil, text(end.as_str())];
+                &two
+            }
+            (Woken::Dialled(Err(error)), _) => {
+                let (text, code) = (error.text.as_bytes(), error.code.as_bytes());
+                three = [Argument::Nil, Argument::Bytes(text), Argument::Bytes(code)];
+                &three
+            }
+        };
         let caller = self.coroutines.borrow().caller();
-        let running = self.enter(label, conn, &coroutine);
-        let resumed = caller.resume(&coroutine, woken == Woken::Closed);
+        let running = self.enter(origin, conn, &coroutine);
+        let resumed = caller.resume(&coroutine, answer);
         drop(running);
-        self.leave(coroutine, resumed)
+        self.leave(origin, coroutine, resumed)
     }
 
     /// As [`Machine::call`] for a body, which cannot wait.
-    pub(super) fn run_body(&self, label: &Label, body: &Pinned) -> Result<Coroutine, Trouble> {
-        self.host.loading.set(true);
-        let ran = self.call(label, None, body, &[]);
-        self.host.loading.set(false);
+    pub(super) fn run_body(
+        &self,
+        origin: &Rc<Origin>,
+        body: &Pinned,
+    ) -> Result<Coroutine, Trouble> {
+        self.call_forbidding(WHILE_LOADING, origin, body, &[])
+    }
+
+    /// As [`Machine::call`] for a framing function, which cannot wait.
+    pub(super) fn run_framing(
+        &self,
+        origin: &Rc<Origin>,
+        function: &Pinned,
+        arguments: &[Argument<'_>],
+    ) -> Result<Coroutine, Trouble> {
+        self.call_forbidding(WHILE_FRAMING, origin, function, arguments)
+    }
+
+    fn call_forbidding(
+        &self,
+        why: &'static str,
+        origin: &Rc<Origin>,
+        function: &Pinned,
+        arguments: &[Argument<'_>],
+    ) -> Result<Coroutine, Trouble> {
+        self.host.forbids.set(Some(why));
+        let ran = self.call(origin, None, function, arguments);
+        self.host.forbids.set(None);
         match ran? {
             Ran::Returned(coroutine) => Ok(coroutine),
-            // `Host::wait` refuses while a body runs.
-            Ran::Waits(..) => Err(Trouble::raised("a body cannot wait")),
+            // `Host::wait` refuses.
+            Ran::Waits(..) => Err(Trouble::raised(why)),
         }
     }
 
@@ -241,20 +299,30 @@ impl Machine {
         self.coroutines.borrow_mut().put_back(coroutine);
     }
 
-    fn enter(&self, label: &Label, conn: Option<&Rc<Conn>>, coroutine: &Coroutine) -> Running<'_> {
+    fn enter(
+        &self,
+        origin: &Rc<Origin>,
+        conn: Option<&Rc<Conn>>,
+        coroutine: &Coroutine,
+    ) -> Running<'_> {
         let host = &self.host;
         host.current.set(coroutine.address());
         host.calls.set(host.calls.get() + 1);
         // Attempts at one number differ in their content.
-        if !Arc::ptr_eq(&host.running.borrow().hash, &label.hash) {
-            host.running.replace(label.clone());
+        if !Rc::ptr_eq(&host.origin.borrow(), origin) {
+            host.origin.replace(Rc::clone(origin));
         }
         host.conn.replace(conn.cloned());
         self.meter.begin();
         Running(self)
     }
 
-    fn leave(&self, coroutine: Coroutine, resumed: Resumed) -> Result<Ran, Trouble> {
+    fn leave(
+        &self,
+        origin: &Rc<Origin>,
+        coroutine: Coroutine,
+        resumed: Resumed,
+    ) -> Result<Ran, Trouble> {
         let pending = self.host.pending.take();
         match resumed {
             Resumed::Returned => Ok(Ran::Returned(coroutine)),
@@ -273,7 +341,7 @@ impl Machine {
                 match coroutine.pop(&self.lua) {
                     Ok(value) if is_out_of_memory(&value) => Err(self.out_of_memory(frames)),
                     value => {
-                        let text = self.error_text(value);
+                        let text = self.error_text(origin, value);
                         Err(Trouble { cause: Cause::Raised, text, frames })
                     }
                 }
@@ -307,13 +375,13 @@ impl Machine {
     }
 
     /// The text of an error value.
-    fn error_text(&self, value: mlua::Result<Value>) -> String {
+    fn error_text(&self, origin: &Rc<Origin>, value: mlua::Result<Value>) -> String {
         match value {
             Ok(Value::Error(error)) => error.to_string(),
             Ok(Value::String(text)) => {
                 format!("{:.LONGEST_ERROR$}", Printable(&text.as_bytes()))
             }
-            Ok(value @ Value::Table(_)) => self.described(value),
+            Ok(value @ Value::Table(_)) => self.described(origin, value),
             Ok(Value::Nil) => "error without a value (error(nil))".to_owned(),
             Ok(other) => format!("error with a {} as its value", kind(&other)),
             Err(error) => error.to_string(),
@@ -322,15 +390,14 @@ impl Machine {
 
     /// The text of an error that is a table: what its `__tostring` makes of it, under a budget of
     /// its own.
-    fn described(&self, value: Value) -> String {
+    fn described(&self, origin: &Rc<Origin>, value: Value) -> String {
         let plain = format!("error with a {} as its value", kind(&value));
         let Ok(value) = Pinned::new(&self.lua, value) else { return plain };
         // A `__tostring` that raises another table is not asked again.
         if self.describing.replace(true) {
             return plain;
         }
-        let label = self.host.running.borrow().clone();
-        let ran = self.call(&label, None, &self.tostring, &[Argument::Pinned(&value)]);
+        let ran = self.call(origin, None, &self.tostring, &[Argument::Pinned(&value)]);
         self.describing.set(false);
         let Ok(Ran::Returned(coroutine)) = ran else { return plain };
         let text = match coroutine.result(1) {
@@ -358,6 +425,7 @@ impl Machine {
     /// Another VM takes its place; wakes the calls that wait.
     pub(super) fn retire(&self) {
         self.retired.set(true);
+        self.host.tasks.clear();
         self.retirement.cancel();
     }
 
@@ -389,6 +457,14 @@ impl Machine {
     }
 }
 
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // The host's functions hold the host, and these hold the VM: it would never end.
+        self.host.tasks.clear();
+        self.host.objects.take();
+    }
+}
+
 impl Trouble {
     /// An error that scriptsock raises in the script's name.
     pub(super) fn raised(text: impl Into<String>) -> Self {
@@ -406,6 +482,6 @@ impl Drop for Running<'_> {
         host.current.set(0);
         host.conn.take();
         // A call that was ended within a body that it required leaves this behind.
-        host.loading.set(false);
+        host.forbids.set(None);
     }
 }

@@ -2,9 +2,11 @@
 //! connections with its callbacks. The only module that names mlua.
 
 mod api;
+mod background;
 mod budget;
 mod compile;
 mod fault;
+mod framing;
 mod generation;
 mod hint;
 mod host;
@@ -13,6 +15,7 @@ mod machine;
 mod raw;
 mod reply;
 mod report;
+mod tasks;
 mod value;
 
 use std::cell::{Cell, RefCell};
@@ -22,19 +25,24 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 use tracing::warn;
 
+pub use api::deliver;
+pub use background::run_tasks;
 pub use budget::{Watchdog, WatchdogHandle};
 pub use fault::Fault;
 pub use generation::Generation;
-pub use host::StopRequest;
+pub use host::{Call as Dial, Dialler, FramingRules, Site, StopRequest};
 pub use machine::Place;
 
-use crate::conn::Conn;
+use crate::conn::{Conn, Framings};
+use crate::frame::Framing;
 use crate::handler::{Event, Handler, Kind, Outcome, Rules, Step, Woken};
 use crate::script::Bundle;
 use generation::{Callback, Name};
+use host::Host;
 use machine::{Cause, Machine, Memory, Ran, Trouble};
 use raw::{Argument, Coroutine};
-use report::Reporter;
+use reply::Recipient;
+use tasks::{Owner, Trigger};
 
 /// What a VM is made with.
 #[derive(Clone)]
@@ -47,6 +55,8 @@ pub struct Config {
     pub watchdog: WatchdogHandle,
     /// Called by `server.stop`.
     pub stop: StopRequest,
+    /// How framings are made.
+    pub framing: FramingRules,
 }
 
 /// Compiles and runs the script in a VM of its own that is thrown away: the trial that every
@@ -55,16 +65,19 @@ pub struct Config {
 /// # Errors
 /// What is wrong with the script.
 pub fn try_out(bundle: &Arc<Bundle>, number: u64, config: &Config) -> Result<(), Box<Fault>> {
-    let machine = new_machine(config, bundle, true)?;
+    let machine = new_machine(config, bundle, None)?;
     Generation::build(&machine, bundle, number, config.place).map(drop)
 }
 
+/// A VM for a worker, or for a trial.
 fn new_machine(
     config: &Config,
     bundle: &Arc<Bundle>,
-    silent: bool,
+    site: Option<&Site>,
 ) -> Result<Rc<Machine>, Box<Fault>> {
-    let machine = Machine::new(config.memory, &config.watchdog, silent, Arc::clone(&config.stop));
+    let silent = site.is_none();
+    let host = Host::new(site.cloned(), config.framing.clone(), silent, Arc::clone(&config.stop));
+    let machine = Machine::new(config.memory, &config.watchdog, host);
     machine.map(Rc::new).map_err(|error| {
         let trouble = Trouble::raised(format!("no Lua state could be made: {error}"));
         Box::new(Fault::loading(trouble, &host::Label::default(), bundle))
@@ -74,11 +87,14 @@ fn new_machine(
 /// The VM of one worker.
 pub struct Vm {
     config: Config,
+    site: Site,
     live: RefCell<Rc<Generation>>,
     number: Cell<u64>,
     rules: Cell<Rules>,
-    reporter: Reporter,
+    framings: RefCell<Framings>,
     calls: Cell<u64>,
+    /// What the call that failed last used over its budget, until somebody asks.
+    overrun: Cell<std::time::Duration>,
     exhausted: Notify,
     /// Held while a generation is built, so that a reload and a rebuild do not overtake each other.
     building: Arc<Mutex<()>>,
@@ -86,9 +102,18 @@ pub struct Vm {
 }
 
 /// A generation that was built and loaded and waits to go live. While it does, no other is built.
+/// One that is dropped instead ends what it has made.
 pub struct Prepared {
-    generation: Rc<Generation>,
+    generation: Option<Rc<Generation>>,
     _building: OwnedMutexGuard<()>,
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(generation) = &self.generation {
+            generation.end();
+        }
+    }
 }
 
 /// A callback that waits.
@@ -99,11 +124,30 @@ pub struct Call {
 
 /// What a call is about.
 struct Subject {
-    name: Name,
+    what: What,
     generation: Rc<Generation>,
     conn: Option<Rc<Conn>>,
+    /// What its replies are framed by; none: by what is in force then.
+    framing: Option<Rc<Framing>>,
     /// The head of the message, for a fault to show; empty in calls that never waited.
     message: Option<Vec<u8>>,
+}
+
+/// Which function of a script is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Callback(Name),
+    Task(Trigger),
+}
+
+impl What {
+    /// As a fault names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Callback(name) => name.as_str(),
+            Self::Task(trigger) => trigger.name(),
+        }
+    }
 }
 
 /// How much of a message is kept while its call waits, for a fault to show.
@@ -114,16 +158,18 @@ impl Vm {
     ///
     /// # Errors
     /// What is wrong with the script.
-    pub fn new(config: Config, bundle: &Arc<Bundle>) -> Result<Self, Box<Fault>> {
-        let machine = new_machine(&config, bundle, false)?;
+    pub fn new(config: Config, bundle: &Arc<Bundle>, site: Site) -> Result<Self, Box<Fault>> {
+        let machine = new_machine(&config, bundle, Some(&site))?;
         let live = Generation::build(&machine, bundle, 1, config.place)?;
         Ok(Self {
             config,
-            number: Cell::new(live.label.number),
-            rules: Cell::new(live.rules),
-            live: RefCell::new(Rc::new(live)),
-            reporter: Reporter::default(),
+            site,
+            number: Cell::new(live.number()),
+            rules: Cell::new(live.rules()),
+            framings: RefCell::new(live.framings()),
+            live: RefCell::new(live),
             calls: Cell::new(0),
+            overrun: Cell::default(),
             exhausted: Notify::new(),
             building: Arc::default(),
             rebuilding: Cell::new(false),
@@ -149,41 +195,37 @@ impl Vm {
         let live = self.live();
         // Where the data of the live one leaves no room, the new one begins without it.
         let machine = if live.machine.is_exhausted() {
-            new_machine(&self.config, bundle, false)?
+            new_machine(&self.config, bundle, Some(&self.site))?
         } else {
             Rc::clone(&live.machine)
         };
-        let generation = self.build(&machine, bundle, number)?;
+        let generation = Generation::build(&machine, bundle, number, self.config.place)?;
+        let prepared = Prepared { generation: Some(Rc::clone(&generation)), _building: building };
         self.load(&generation, Some(live.number())).await?;
-        Ok(Prepared { generation, _building: building })
-    }
-
-    fn build(
-        &self,
-        machine: &Rc<Machine>,
-        bundle: &Arc<Bundle>,
-        number: u64,
-    ) -> Result<Rc<Generation>, Box<Fault>> {
-        Generation::build(machine, bundle, number, self.config.place).map(Rc::new)
+        Ok(prepared)
     }
 
     /// Makes `prepared` the live generation; returns the one it replaces.
-    pub fn commit(&self, prepared: Prepared) -> Rc<Generation> {
-        let Prepared { generation, _building } = prepared;
-        self.swap(&generation)
+    pub fn commit(&self, mut prepared: Prepared) -> Rc<Generation> {
+        match prepared.generation.take() {
+            Some(generation) => self.swap(&generation),
+            // Only here is it taken.
+            None => self.live(),
+        }
     }
 
     fn swap(&self, generation: &Rc<Generation>) -> Rc<Generation> {
-        self.number.set(generation.label.number);
-        self.rules.set(generation.rules);
+        self.number.set(generation.number());
+        self.rules.set(generation.rules());
+        self.framings.replace(generation.framings());
         let old = self.live.replace(Rc::clone(generation));
         if !Rc::ptr_eq(&old.machine, &generation.machine) {
             old.machine.retire();
             warn!(
                 used = %bytesize::ByteSize::b(old.machine.lua.used_memory() as u64),
                 limit = %bytesize::ByteSize::b(self.config.memory as u64),
-                generation = generation.label.number,
-                hash = &*generation.label.hash,
+                generation = generation.number(),
+                hash = &*generation.label().hash,
                 "the script's data is over the memory limit: its VM was rebuilt with empty \
                  state; give it a larger --memory, or keep less"
             );
@@ -201,9 +243,7 @@ impl Vm {
         let machine = Rc::clone(&subject.generation.machine);
         match ran {
             Ok(Ran::Returned(coroutine)) => {
-                let Subject { name, generation, conn, .. } = &subject;
-                let answer =
-                    reply::deliver(name.as_str(), &generation.label, conn.as_ref(), &coroutine);
+                let answer = subject.deliver(&coroutine);
                 machine.put_back(coroutine);
                 self.keep_within_memory(&machine, None);
                 Step::Done(match answer {
@@ -226,14 +266,17 @@ impl Vm {
     }
 
     fn fail(&self, subject: &Subject, message: Option<&[u8]>, trouble: Trouble) -> Outcome {
-        let Subject { name, generation, conn, message: kept } = subject;
+        let Subject { what, generation, conn, message: kept, .. } = subject;
         let message = message.or(kept.as_deref());
-        if let (Cause::Budget(used), Some(conn)) = (trouble.cause, conn) {
-            conn.penalise(used);
+        if let Cause::Budget(used) = trouble.cause {
+            self.overrun.set(used);
+            if let Some(conn) = conn {
+                conn.penalise(used);
+            }
         }
-        let fault = Fault::callback(name.as_str(), trouble, &generation.label, &generation.bundle)
+        let fault = Fault::callback(what.name(), trouble, generation.label(), &generation.bundle)
             .about(conn.as_deref(), message);
-        self.reporter.report(&fault);
+        generation.machine.host.reporter.report(&fault);
         Outcome::Failed(fault.text())
     }
 
@@ -259,6 +302,27 @@ impl Vm {
     }
 }
 
+impl Subject {
+    /// Sends what the function returned. What a timer or a task returns means nothing.
+    fn deliver(&self, coroutine: &Coroutine) -> Result<Outcome, String> {
+        let What::Callback(name) = self.what else { return Ok(Outcome::NOTHING) };
+        let label = self.generation.label();
+        let Some(conn) = &self.conn else {
+            return reply::deliver(name.as_str(), label, None, coroutine);
+        };
+        let in_force;
+        let framing = match &self.framing {
+            Some(framing) => framing,
+            None => {
+                in_force = conn.reply_framing();
+                &in_force
+            }
+        };
+        let recipient = Recipient { conn, framing };
+        reply::deliver(name.as_str(), label, Some(&recipient), coroutine)
+    }
+}
+
 impl Handler for Vm {
     type Call = Call;
 
@@ -271,11 +335,11 @@ impl Handler for Vm {
         }
     }
 
-    fn resume(&self, call: Call, woken: Woken) -> Step<Call> {
+    fn resume(&self, call: Call, woken: &Woken) -> Step<Call> {
         let Call { coroutine, subject } = call;
         self.calls.set(self.calls.get() + 1);
-        let Generation { machine, label, .. } = &*subject.generation;
-        let ran = machine.resume(label, subject.conn.as_ref(), coroutine, woken);
+        let Generation { machine, origin, .. } = &*subject.generation;
+        let ran = machine.resume(origin, subject.conn.as_ref(), coroutine, woken);
         self.settle(subject, None, ran)
     }
 
@@ -291,20 +355,34 @@ impl Handler for Vm {
         self.rules.get()
     }
 
+    fn framings(&self) -> Framings {
+        self.framings.borrow().clone()
+    }
+
     fn calls(&self) -> u64 {
         self.calls.get()
     }
 
     fn hash(&self) -> Arc<str> {
-        Arc::clone(&self.live.borrow().label.hash)
+        Arc::clone(&self.live.borrow().label().hash)
     }
 
     async fn given_up(&self, call: &Call) {
         call.subject.generation.machine.retirement().await;
     }
 
+    fn has_tasks(&self, conn: &Conn) -> bool {
+        self.live.borrow().machine.host.tasks.has_spawned(conn.id)
+    }
+
+    fn release(&self, conn: &Conn) {
+        self.live.borrow().machine.host.tasks.end(Owner::Conn(conn.id));
+    }
+
     fn forget(&self, conn: &Conn) {
-        self.machine().forget(conn);
+        let machine = self.machine();
+        machine.host.tasks.disown(conn.id);
+        machine.forget(conn);
     }
 }
 
@@ -324,9 +402,10 @@ impl Vm {
             _ => None,
         };
         let subject = Subject {
-            name,
+            what: What::Callback(name),
             generation: Rc::clone(generation),
             conn: Some(Rc::clone(conn)),
+            framing: message.is_some().then(|| conn.reply_framing()),
             message: None,
         };
         // The script's object for the connection is made only for a callback that takes it.
@@ -340,12 +419,12 @@ impl Vm {
                     Event::Message(bytes) => [Argument::Bytes(bytes), object],
                     Event::Error(text) => [Argument::Bytes(text.as_bytes()), object],
                     Event::Close(reason) => [object, Argument::Bytes(reason.as_str().as_bytes())],
-                    Event::Connect | Event::Eof | Event::Idle | Event::Reload => {
+                    Event::Connect | Event::Session | Event::Eof | Event::Idle | Event::Reload => {
                         [object, Argument::Nil]
                     }
                 };
                 let arguments = &arguments[..taken.min(arguments.len())];
-                machine.call(&generation.label, Some(conn), &callback.function, arguments)
+                machine.call(&generation.origin, Some(conn), &callback.function, arguments)
             }
             Err(error) => Err(machine.no_room(error)),
         };

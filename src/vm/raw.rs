@@ -64,6 +64,16 @@ impl Pinned {
         };
         Ok(Self { main, index, _lua: lua.clone() })
     }
+
+    /// The value, as a handle.
+    pub(super) fn value(&self, lua: &Lua) -> mlua::Result<Value> {
+        // SAFETY: pushes one value, which is the one result; no code of Lua runs.
+        unsafe {
+            lua.exec_raw((), |state| {
+                ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, self.index.into());
+            })
+        }
+    }
 }
 
 impl Drop for Pinned {
@@ -78,11 +88,16 @@ pub(super) enum Argument<'a> {
     Bytes(&'a [u8]),
     Pinned(&'a Pinned),
     Number(f64),
+    Boolean(bool),
     Nil,
 }
 
 struct Invocation<'a> {
     function: c_int,
+    arguments: &'a [Argument<'a>],
+}
+
+struct Answer<'a> {
     arguments: &'a [Argument<'a>],
 }
 
@@ -178,13 +193,16 @@ impl Caller {
         self.resume_with(coroutine, 1)
     }
 
-    /// Goes on with a call that yielded; its wait gives it whether the connection was closed.
-    pub(super) fn resume(self, coroutine: &Coroutine, closed: bool) -> Resumed {
-        // SAFETY: what was yielded is dropped, which leaves room for one value, and a boolean
-        // needs no memory.
+    /// Goes on with a call that yielded; the prelude takes `answer` up with the function of
+    /// [`take_answer_function`].
+    pub(super) fn resume(self, coroutine: &Coroutine, answer: &[Argument<'_>]) -> Resumed {
+        let answer = Answer { arguments: answer };
+        // SAFETY: what was yielded is dropped, which leaves room for one value, and a light
+        // userdata needs no memory. `take_answer` reads the answer before this function returns:
+        // only the prelude sees the pointer, and hands it on as it gets it.
         unsafe {
             ffi::lua_settop(coroutine.state, 0);
-            ffi::lua_pushboolean(coroutine.state, closed.into());
+            ffi::lua_pushlightuserdata(coroutine.state, (&raw const answer).cast_mut().cast());
         }
         self.resume_with(coroutine, 1)
     }
@@ -217,7 +235,20 @@ unsafe extern "C-unwind" fn enter(state: *mut ffi::lua_State) -> c_int {
         let invocation = &*ffi::lua_touserdata(state, 1).cast::<Invocation<'_>>();
         ffi::lua_settop(state, 0);
         ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, invocation.function.into());
-        for argument in invocation.arguments {
+        let count = push(state, invocation.arguments);
+        ffi::lua_callyieldable(state, count, ffi::LUA_MULTRET)
+    }
+}
+
+/// Pushes arguments, fewer than `LUA_MINSTACK`; says how many.
+///
+/// # Safety
+/// `state` runs a C function that has pushed nothing but a few values, within a protected call: a
+/// string for which there is no memory is an error of it.
+unsafe fn push(state: *mut ffi::lua_State, arguments: &[Argument<'_>]) -> c_int {
+    for argument in arguments {
+        // SAFETY: as above.
+        unsafe {
             match argument {
                 Argument::Bytes(bytes) => {
                     ffi::lua_pushlstring_(state, bytes.as_ptr().cast(), bytes.len());
@@ -226,11 +257,25 @@ unsafe extern "C-unwind" fn enter(state: *mut ffi::lua_State) -> c_int {
                     ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, value.index.into());
                 }
                 Argument::Number(number) => ffi::lua_pushnumber(state, *number),
+                Argument::Boolean(value) => ffi::lua_pushboolean(state, (*value).into()),
                 Argument::Nil => ffi::lua_pushnil(state),
             }
         }
-        let count = c_int::try_from(invocation.arguments.len()).unwrap_or(0);
-        ffi::lua_callyieldable(state, count, ffi::LUA_MULTRET)
+    }
+    c_int::try_from(arguments.len()).unwrap_or(0)
+}
+
+/// The function with which the prelude turns what a wait resumed with into its results.
+pub(super) fn take_answer_function(lua: &Lua) -> mlua::Result<Function> {
+    // SAFETY: the prelude calls it with what `Caller::resume` pushed, and at once.
+    unsafe { lua.create_c_function(take_answer) }
+}
+
+unsafe extern "C-unwind" fn take_answer(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the prelude passes the pointer that `Caller::resume` pushed, while that runs.
+    unsafe {
+        let answer = ffi::lua_touserdata(state, 1).cast::<Answer<'_>>();
+        answer.as_ref().map_or(0, |answer| push(state, answer.arguments))
     }
 }
 

@@ -7,6 +7,7 @@ use tracing::info;
 use super::host::Label;
 use super::raw::{Coroutine, Given};
 use crate::conn::{Conn, SendError};
+use crate::frame::Framing;
 use crate::handler::Outcome;
 use crate::text::Printable;
 
@@ -38,6 +39,12 @@ enum Ended {
     Rejected(String),
 }
 
+/// Where the replies of a callback go, and in which framing.
+pub(super) struct Recipient<'a> {
+    pub(super) conn: &'a Rc<Conn>,
+    pub(super) framing: &'a Framing,
+}
+
 /// Sends what the callback `name` of the generation `label` returned, and says how it ended.
 ///
 /// # Errors
@@ -45,19 +52,20 @@ enum Ended {
 pub(super) fn deliver(
     name: &str,
     label: &Label,
-    conn: Option<&Rc<Conn>>,
+    recipient: Option<&Recipient<'_>>,
     coroutine: &Coroutine,
 ) -> Result<Outcome, String> {
     let Answer { reply, ended } = answer(name, coroutine)?;
-    let Some(conn) = conn else { return Ok(Outcome::NOTHING) };
+    let Some(recipient) = recipient else { return Ok(Outcome::NOTHING) };
+    let conn = recipient.conn;
     // On a connection that is gone nothing is a reject: `return conn:send(x)` is harmless.
     if !conn.is_open() && matches!(ended, Ended::Rejected(_)) {
         return Ok(Outcome::NOTHING);
     }
     match reply {
         Reply::None => {}
-        Reply::One(bytes) => send(name, conn, bytes)?,
-        Reply::Many(position) => send_all(name, conn, coroutine, position)?,
+        Reply::One(bytes) => send(name, recipient, bytes)?,
+        Reply::Many(position) => send_all(name, recipient, coroutine, position)?,
     }
     Ok(match ended {
         Ended::Plain => Outcome::NOTHING,
@@ -161,14 +169,18 @@ fn described(value: &Given<'_>) -> String {
 /// Sends one reply of the callback `name`.
 ///
 /// # Errors
-/// It does not fit a datagram, or into the memory for what is to be sent.
-fn send(name: &str, conn: &Rc<Conn>, bytes: &[u8]) -> Result<(), String> {
-    match conn.send(bytes, true) {
+/// It does not fit a datagram or its framing, or into the memory for what is to be sent.
+fn send(name: &str, recipient: &Recipient<'_>, bytes: &[u8]) -> Result<(), String> {
+    match recipient.conn.reply(bytes, recipient.framing) {
         // A full queue of datagrams drops, as the network would.
         Ok(()) | Err(SendError::Closed | SendError::Full) => Ok(()),
         Err(SendError::Crowded) => Err(format!(
             "{name} returned {} bytes, for which there is no room: what a worker has to send may \
              take as much memory as its VM (--memory)",
+            bytes.len()
+        )),
+        Err(SendError::TooLong) if recipient.conn.is_stream() => Err(format!(
+            "{name} returned {} bytes, more than the reply framing can say the length of",
             bytes.len()
         )),
         Err(SendError::TooLong) => Err(format!(
@@ -185,12 +197,12 @@ fn send(name: &str, conn: &Rc<Conn>, bytes: &[u8]) -> Result<(), String> {
 /// As [`send`].
 fn send_all(
     name: &str,
-    conn: &Rc<Conn>,
+    recipient: &Recipient<'_>,
     coroutine: &Coroutine,
     position: i32,
 ) -> Result<(), String> {
     coroutine.elements(position, |_, element| match element {
-        Given::Bytes(bytes) => send(name, conn, bytes),
+        Given::Bytes(bytes) => send(name, recipient, bytes),
         _ => Ok(()),
     })
 }

@@ -15,6 +15,7 @@
     reason = "a benchmark may stop at the first surprise, and prints four digits"
 )]
 
+mod codec;
 mod control;
 mod idle;
 mod latency;
@@ -42,7 +43,7 @@ pub struct Effort {
 type Measure = fn(Effort);
 
 /// The measurements by name, in the order they run in.
-const MEASUREMENTS: [(&str, Measure); 9] = [
+const MEASUREMENTS: [(&str, Measure); 10] = [
     ("tcp32", throughput::tcp_small),
     ("tcp1k", throughput::tcp_large),
     ("udp64", throughput::udp),
@@ -52,6 +53,7 @@ const MEASUREMENTS: [(&str, Measure); 9] = [
     ("save", latency::saves),
     ("start", latency::starts),
     ("runaway", runaway::measure),
+    ("codec", codec::measure),
 ];
 
 fn main() {

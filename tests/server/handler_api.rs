@@ -164,21 +164,6 @@ fn not_built(statement: &str) {
 #[test]
 fn the_parts_of_the_next_issues_say_that_they_are_not_built_yet() {
     for statement in [
-        "conn:read()",
-        "conn:send_raw(\"x\")",
-        "conn:set_framing(\"line\")",
-        "conn:set_idle_timeout(1)",
-        "conn:option(\"nodelay\")",
-        "conn:subscribe(\"news\")",
-        "conn:unsubscribe(\"news\")",
-        "every(1, function() end)",
-        "after(1, function() end)",
-        "spawn(function() end)",
-        "connect(\"tcp://127.0.0.1:1\")",
-        "server.connections()",
-        "server.publish(\"news\", \"x\")",
-        "server.broadcast(\"x\")",
-        "server.shared.get(\"x\")",
         "json.encode({})",
         "hex.encode(\"x\")",
         "base64.encode(\"x\")",
@@ -189,30 +174,4 @@ fn the_parts_of_the_next_issues_say_that_they_are_not_built_yet() {
         eprintln!("{statement}");
         not_built(statement);
     }
-}
-
-/// The script does not start, and says that this is not there yet.
-fn not_built_key(key: &str, entry: &str) {
-    let failed = Server::builder()
-        .script(&format!("return {{{entry}}}\n"))
-        .listen("tcp://127.0.0.1:0")
-        .start_expecting_failure();
-    assert_eq!(failed.status, 1, "{failed:?}");
-    assert!(failed.stderr.contains("not built yet"), "{}", failed.stderr);
-    assert!(failed.stderr.contains(key), "{}", failed.stderr);
-}
-
-#[test]
-fn framing_is_not_built_yet() {
-    not_built_key("framing", "framing = \"line\", on_message = function() end");
-}
-
-#[test]
-fn reply_framing_is_not_built_yet() {
-    not_built_key("reply_framing", "reply_framing = \"line\", on_message = function() end");
-}
-
-#[test]
-fn on_session_is_not_built_yet() {
-    not_built_key("on_session", "on_session = function() end");
 }

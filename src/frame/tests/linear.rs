@@ -148,3 +148,19 @@ fn a_function_is_told_of_the_end_with_the_last_bytes() {
     assert_eq!(cut.to_string(), "cut message dropped: 10000 bytes");
     assert_eq!(ends.get(), 1);
 }
+
+#[test]
+fn what_a_function_needed_is_forgotten_once_it_skips() {
+    let split = |offered: &[u8], _| {
+        Ok(match offered {
+            b"skip" => Split::Skip(3),
+            [b'p', ..] => Split::Message { consumed: 1, message: b"p".to_vec() },
+            _ => Split::More { need: Some(4) },
+        })
+    };
+    let framing = custom(split, 9);
+    let mut progress = Progress::default();
+    assert_eq!(framing.decode(&mut progress, b"s", false), Ok(None));
+    let decoded = framing.decode(&mut progress, b"skip", false).unwrap().unwrap();
+    assert_eq!(decoded.consumed, 4);
+}

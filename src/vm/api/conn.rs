@@ -1,14 +1,18 @@
 //! What stands behind the methods and fields of `conn`.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use mlua::{Lua, LuaString, Table, UserData, UserDataRef, Value};
 
-use crate::conn::{Conn, SendError};
+use crate::conn::{Conn, IdleLimit, Reading, SendError};
 use crate::handler::Wait;
 use crate::net::Endpoint;
+use crate::net::option::{Knob, KnobValue, OptionError};
 use crate::text::{Printable, nearest};
-use crate::vm::host::{SharedHost, WHILE_LOADING};
+use crate::vm::framing::{Maker, ReadSpec};
+use crate::vm::host::{LONGEST_TIME, SharedHost};
+use crate::vm::raw::Pinned;
 
 /// What a conn table holds: the connection itself, so that its fields outlive it.
 pub(in crate::vm) struct Handle(pub(in crate::vm) Rc<Conn>);
@@ -16,12 +20,22 @@ pub(in crate::vm) struct Handle(pub(in crate::vm) Rc<Conn>);
 impl UserData for Handle {}
 
 /// The fields of `conn` beside `state`.
-const FIELDS: [&str; 7] =
+pub(in crate::vm) const FIELDS: [&str; 7] =
     ["id", "transport", "peer", "peer_ip", "peer_port", "local_addr", "listener"];
 
 pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     add_sends(lua, table, host)?;
-    add_orders(lua, table, host)?;
+    add_read(lua, table, host)?;
+    add_settings(lua, table, host)?;
+    add_topics(lua, table, host)?;
+    add_orders(lua, table)?;
+    let shared = SharedHost::clone(host);
+    let keep = move |lua: &Lua, (handle, object): (UserDataRef<Handle>, Table)| {
+        let object = Rc::new(Pinned::new(lua, object)?);
+        shared.objects.borrow_mut().insert(handle.0.id, object);
+        Ok(())
+    };
+    table.raw_set("keep_object", lua.create_function(keep)?)?;
     let field = lua.create_function(|lua, (handle, key): (UserDataRef<Handle>, Value)| {
         field(lua, &handle.0, &key)
     })?;
@@ -31,37 +45,47 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
     table.raw_set("describe", describe)
 }
 
-/// What a method that sends gives the prelude: `true`; nil and a problem; `"wait"`; or `"raise"`
-/// and the text of an error.
+/// What a method gives the prelude: its value and, where that is nil, a problem; `"wait"`; or
+/// `"raise"` and the text of an error.
 type Answer = (Value, Option<String>);
+
+const DONE: Answer = (Value::Boolean(true), None);
 
 fn answer(lua: &Lua, word: &str, text: Option<String>) -> mlua::Result<Answer> {
     Ok((Value::String(lua.create_string(word)?), text))
 }
 
-fn refused(problem: SendError) -> Answer {
-    (Value::Nil, Some(problem.as_str().to_owned()))
+fn raised(lua: &Lua, text: String) -> mlua::Result<Answer> {
+    answer(lua, "raise", Some(text))
 }
+
+fn refused(problem: &str) -> Answer {
+    (Value::Nil, Some(problem.to_owned()))
+}
+
+const CLOSED: &str = "closed";
+
+/// Names that a script got wrong are shown to this many bytes.
+const LONGEST_NAME: usize = 64;
 
 fn add_sends(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
-    let send = move |lua: &Lua, args: (UserDataRef<Handle>, LuaString, bool)| {
-        let (handle, data, can_yield) = args;
-        if shared.loading.get() {
-            return answer(lua, "raise", Some(format!("conn:send: {WHILE_LOADING}")));
-        }
-        match handle.0.send(&data.as_bytes(), false) {
-            Ok(()) => Ok((Value::Boolean(true), None)),
-            // Only who serves the connection waits for it: nobody else may be held up by a peer.
-            Err(SendError::Full) if shared.serves(&handle.0) => {
-                let wait = Wait::Room(Rc::clone(&handle.0));
+    let send = move |lua: &Lua, args: (UserDataRef<Handle>, LuaString, bool, bool)| {
+        let (handle, data, framed, can_yield) = args;
+        let conn = &handle.0;
+        let data = data.as_bytes();
+        let sent = if framed { conn.send(&data) } else { conn.send_raw(&data) };
+        match sent {
+            Ok(()) => Ok(DONE),
+            Err(SendError::Full) if shared.serves(conn) => {
                 let state = lua.current_thread().state() as usize;
+                let wait = Wait::Room(Rc::clone(conn));
                 match shared.wait("conn:send", state, can_yield, wait) {
                     None => answer(lua, "wait", None),
-                    Some(_) => Ok(refused(SendError::Full)),
+                    Some(_) => Ok(refused(SendError::Full.as_str())),
                 }
             }
-            Err(problem) => Ok(refused(problem)),
+            Err(problem) => Ok(refused(problem.as_str())),
         }
     };
     table.raw_set("send", lua.create_function(send)?)?;
@@ -69,10 +93,10 @@ fn add_sends(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
     let flush = move |lua: &Lua, (handle, can_yield): (UserDataRef<Handle>, bool)| {
         if handle.0.is_gone() {
-            return Ok(refused(SendError::Closed));
+            return Ok(refused(CLOSED));
         }
-        if handle.0.is_flushed() && !shared.loading.get() {
-            return Ok((Value::Boolean(true), None));
+        if handle.0.is_flushed() {
+            return Ok(DONE);
         }
         let wait = Wait::Flushed(Rc::clone(&handle.0));
         let state = lua.current_thread().state() as usize;
@@ -84,18 +108,148 @@ fn add_sends(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     table.raw_set("flush", lua.create_function(flush)?)
 }
 
-fn add_orders(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
+fn add_read(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
-    let order = move |_: &Lua, (handle, order): (UserDataRef<Handle>, LuaString)| {
-        if shared.loading.get() {
-            return Ok(Some(format!("conn:{}: {WHILE_LOADING}", order.to_string_lossy())));
+    let read = move |lua: &Lua, (handle, spec, can_yield): (UserDataRef<Handle>, Value, bool)| {
+        let conn = &handle.0;
+        let state = lua.current_thread().state() as usize;
+        if let Some(problem) = shared.cannot_wait("conn:read", state, can_yield) {
+            return raised(lua, problem);
         }
+        let Some(generation) = shared.generation() else { return Ok(refused(CLOSED)) };
+        let ReadSpec { framing, timeout } = match Maker::outliving(&generation).read(&spec) {
+            Ok(spec) => spec,
+            Err(problem) => return raised(lua, format!("conn:read: {problem}")),
+        };
+        if framing.as_ref().is_some_and(|framing| framing.takes_nothing()) {
+            return Ok((Value::String(lua.create_string("")?), None));
+        }
+        // Without a wait, so that a loop that takes no notice comes to the end of its budget.
+        if let Some(end) = conn.reads_over() {
+            return Ok(refused(end.as_str()));
+        }
+        let Some(reading) = Reading::begin(conn, framing) else {
+            return raised(lua, format!("conn:read: {conn} is already being read"));
+        };
+        match shared.wait("conn:read", state, can_yield, Wait::Read(reading, timeout)) {
+            None => answer(lua, "wait", None),
+            problem => answer(lua, "raise", problem),
+        }
+    };
+    table.raw_set("read", lua.create_function(read)?)
+}
+
+fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
+    let shared = SharedHost::clone(host);
+    let set_framing = move |lua: &Lua, (handle, spec): (UserDataRef<Handle>, Value)| {
+        let conn = &handle.0;
+        let Some(generation) = shared.generation() else { return Ok(refused(CLOSED)) };
+        if spec.is_nil() {
+            conn.drop_own_framing(generation.framings());
+        } else {
+            match Maker::outliving(&generation).standing(&spec) {
+                Ok(framing) => conn.set_own_framing(&framing),
+                Err(problem) => return raised(lua, format!("conn:set_framing: {problem}")),
+            }
+        }
+        Ok(if conn.is_gone() { refused(CLOSED) } else { DONE })
+    };
+    table.raw_set("set_framing", lua.create_function(set_framing)?)?;
+
+    let set_idle_timeout = |_: &Lua, (handle, seconds): (UserDataRef<Handle>, Option<f64>)| {
+        if handle.0.is_gone() {
+            return Ok(refused(CLOSED));
+        }
+        handle.0.set_idle_limit(match seconds {
+            None => IdleLimit::Rule,
+            Some(0.0) => IdleLimit::Own(None),
+            Some(seconds) => {
+                IdleLimit::Own(Some(Duration::from_secs_f64(seconds.min(LONGEST_TIME))))
+            }
+        });
+        Ok(DONE)
+    };
+    table.raw_set("set_idle_timeout", lua.create_function(set_idle_timeout)?)?;
+
+    let option = |lua: &Lua, args: (UserDataRef<Handle>, LuaString, Value)| {
+        let (handle, name, value) = args;
+        let name = name.to_string_lossy();
+        let Some(knob) = Knob::from_name(&name) else {
+            let near = nearest(&name, Knob::ALL.into_iter().map(Knob::name));
+            let hint = match near {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are {}", Knob::ALL.map(Knob::name).join(", ")),
+            };
+            let name = Printable(name.as_bytes());
+            let text = format!("conn:option: there is no option '{name:.LONGEST_NAME$}'; {hint}");
+            return raised(lua, text);
+        };
+        let Some(options) = handle.0.options().filter(|_| !handle.0.is_gone()) else {
+            return Ok(refused(CLOSED));
+        };
+        let done = match &value {
+            Value::Nil => options.option(knob).map(|value| match value {
+                KnobValue::Flag(flag) => Value::Boolean(flag),
+                KnobValue::Number(number) => Value::Number(number),
+            }),
+            value => match knob_value(value) {
+                Some(value) => options.set_option(knob, value).map(|()| Value::Boolean(true)),
+                None => Err(OptionError::BadValue("a boolean or a number")),
+            },
+        };
+        match done {
+            Ok(value) => Ok((value, None)),
+            Err(OptionError::BadValue(expected)) => {
+                let got = value.type_name();
+                raised(lua, format!("conn:option: {name} expects {expected}, got {got}"))
+            }
+            Err(other) => Ok(refused(&other.to_string())),
+        }
+    };
+    table.raw_set("option", lua.create_function(option)?)
+}
+
+fn knob_value(value: &Value) -> Option<KnobValue> {
+    match value {
+        Value::Boolean(flag) => Some(KnobValue::Flag(*flag)),
+        #[expect(clippy::cast_precision_loss, reason = "far beyond any option's range")]
+        Value::Integer(number) => Some(KnobValue::Number(*number as f64)),
+        Value::Number(number) => Some(KnobValue::Number(*number)),
+        _ => None,
+    }
+}
+
+fn add_topics(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
+    let shared = SharedHost::clone(host);
+    let subscribe = move |_: &Lua, (handle, topic): (UserDataRef<Handle>, LuaString)| {
+        let Some(site) = &shared.site else { return Ok(DONE) };
+        if !handle.0.is_open() {
+            return Ok(refused(CLOSED));
+        }
+        let subscribed = site.roster.subscribe(&handle.0, &topic.as_bytes());
+        Ok(if subscribed.is_ok() { DONE } else { refused("limit") })
+    };
+    table.raw_set("subscribe", lua.create_function(subscribe)?)?;
+    let shared = SharedHost::clone(host);
+    let unsubscribe = move |_: &Lua, (handle, topic): (UserDataRef<Handle>, LuaString)| {
+        let Some(site) = &shared.site else { return Ok(DONE) };
+        if !handle.0.is_open() {
+            return Ok(refused(CLOSED));
+        }
+        site.roster.unsubscribe(&handle.0, &topic.as_bytes());
+        Ok(DONE)
+    };
+    table.raw_set("unsubscribe", lua.create_function(unsubscribe)?)
+}
+
+fn add_orders(lua: &Lua, table: &Table) -> mlua::Result<()> {
+    let order = |_: &Lua, (handle, order): (UserDataRef<Handle>, LuaString)| {
         match &*order.as_bytes() {
             b"close" => handle.0.close(),
             b"reset" => handle.0.reset(),
             _ => handle.0.shutdown(),
         }
-        Ok(None)
+        Ok(())
     };
     table.raw_set("order", lua.create_function(order)?)
 }
@@ -106,17 +260,18 @@ fn field(lua: &Lua, conn: &Conn, key: &Value) -> mlua::Result<(Value, Option<Str
         other => format!("[{}]", other.type_name()),
     };
     let text = |text: &str| Ok((Value::String(lua.create_string(text)?), None));
+    let nothing = Ok((Value::Nil, None));
     match key.as_str() {
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 connections")]
         "id" => Ok((Value::Number(conn.id as f64), None)),
         "transport" => text(conn.transport.name()),
         "peer" => text(&printable(&conn.peer)),
-        "peer_ip" => conn.peer.ip().map_or(Ok((Value::Nil, None)), |ip| text(&ip.to_string())),
+        "peer_ip" => conn.peer.ip().map_or(nothing, |ip| text(&ip.to_string())),
         "peer_port" => {
             Ok((conn.peer.port().map_or(Value::Nil, |port| Value::Number(port.into())), None))
         }
         "local_addr" => text(&printable(&conn.local)),
-        "listener" => text(conn.listener.label()),
+        "listener" => conn.listener.as_ref().map_or(nothing, |known| text(known.label())),
         unknown => Ok((Value::Nil, Some(unknown_field(unknown)))),
     }
 }
@@ -131,5 +286,5 @@ fn unknown_field(key: &str) -> String {
         Some(near) => format!("did you mean conn.{near}?"),
         None => "your own values belong in conn.state".to_owned(),
     };
-    format!("conn has no field '{key}'; {hint}")
+    format!("conn has no field '{:.LONGEST_NAME$}'; {hint}", Printable(key.as_bytes()))
 }

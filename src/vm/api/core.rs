@@ -1,6 +1,6 @@
-//! `sleep`, `log`, `require`, `server.now`, `server.stop` and the end of a call for want of memory.
+//! `sleep`, `log`, `require`, what a wait gives, and the end of a call for want of memory.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use mlua::{Lua, LuaString, Table, Value};
 use tracing::{debug, error, info, warn};
@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 use crate::handler::Wait;
 use crate::text::Printable;
 use crate::vm::compile::compile;
-use crate::vm::host::{LONGEST_TIME, SharedHost, WHILE_LOADING};
+use crate::vm::host::{LONGEST_TIME, SharedHost, WHILE_FRAMING, WHILE_LOADING};
 use crate::vm::raw;
 use crate::vm::value::is_out_of_memory;
 
@@ -18,8 +18,7 @@ const LONGEST_LOG: usize = 16 * 1024;
 pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     add_waits(lua, table, host)?;
     add_log(lua, table, host)?;
-    add_require(lua, table, host)?;
-    add_server(lua, table, host)
+    add_require(lua, table, host)
 }
 
 fn add_waits(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
@@ -31,7 +30,8 @@ fn add_waits(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     table.raw_set("sleep", lua.create_function(sleep)?)?;
     let is_out_of_memory = |_: &Lua, problem: Value| Ok(is_out_of_memory(&problem));
     table.raw_set("is_out_of_memory", lua.create_function(is_out_of_memory)?)?;
-    table.raw_set("end_for_memory", raw::end_for_memory_function(lua)?)
+    table.raw_set("end_for_memory", raw::end_for_memory_function(lua)?)?;
+    table.raw_set("answer", raw::take_answer_function(lua)?)
 }
 
 fn add_log(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
@@ -46,8 +46,8 @@ fn add_log(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
             let fields =
                 fields.map(|text| format!("{:.LONGEST_LOG$}", Printable(&text.as_bytes())));
             let fields = fields.map(|fields| format!(" {fields}")).unwrap_or_default();
-            let label = shared.running.borrow();
-            let (generation, hash) = (label.number, &*label.hash);
+            let origin = shared.origin.borrow();
+            let (generation, hash) = (origin.label.number, &*origin.label.hash);
             match &*level.as_bytes() {
                 b"debug" => debug!(generation, hash, "{message}{fields}"),
                 b"info" => info!(generation, hash, "{message}{fields}"),
@@ -90,8 +90,21 @@ fn add_require(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> 
     table.raw_set("load", lua.create_function(load)?)?;
 
     let shared = SharedHost::clone(host);
-    let set_loading = move |_: &Lua, loading: bool| Ok(shared.loading.replace(loading));
-    table.raw_set("set_loading", lua.create_function(set_loading)?)?;
+    let load_begins = move |_: &Lua, ()| {
+        let before = shared.forbids.replace(Some(WHILE_LOADING));
+        Ok(match before {
+            None => 0,
+            Some(WHILE_LOADING) => 1,
+            Some(_) => 2,
+        })
+    };
+    table.raw_set("load_begins", lua.create_function(load_begins)?)?;
+    let shared = SharedHost::clone(host);
+    let load_ends = move |_: &Lua, before: u8| {
+        shared.forbids.set([None, Some(WHILE_LOADING), Some(WHILE_FRAMING)][usize::from(before)]);
+        Ok(())
+    };
+    table.raw_set("load_ends", lua.create_function(load_ends)?)?;
     let shared = SharedHost::clone(host);
     table.raw_set("call", lua.create_function(move |_, ()| Ok(shared.calls.get()))?)?;
     // What Luau resolved while it loaded a file no longer holds for this environment.
@@ -105,36 +118,4 @@ fn add_require(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> 
 /// Where the registry keeps the environment of a generation that is alive.
 pub(in crate::vm) fn environment_key(generation: u64) -> String {
     format!("scriptsock environment {generation}")
-}
-
-fn add_server(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
-    let now = lua.create_function(|_, ()| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(since.as_secs_f64())
-    })?;
-    table.raw_set("now", now)?;
-
-    let shared = SharedHost::clone(host);
-    let note_state = move |_: &Lua, ()| {
-        if !shared.silent && !shared.noted_state.replace(true) {
-            warn!(
-                generation = shared.running.borrow().number,
-                hash = &*shared.running.borrow().hash,
-                "the script uses server.state, and there are several workers: each has a state \
-                 of its own"
-            );
-        }
-        Ok(())
-    };
-    table.raw_set("note_state", lua.create_function(note_state)?)?;
-
-    let shared = SharedHost::clone(host);
-    let stop = move |_: &Lua, ()| {
-        if shared.loading.get() {
-            return Ok(Some(format!("server.stop: {WHILE_LOADING}")));
-        }
-        (shared.stop)();
-        Ok(None)
-    };
-    table.raw_set("stop", lua.create_function(stop)?)
 }

@@ -3,12 +3,15 @@
 
 mod conn;
 mod core;
+mod server;
+mod tasks;
 mod text;
 
 use mlua::{Lua, Table};
 
 pub(super) use conn::Handle;
 pub(super) use core::environment_key;
+pub use server::deliver;
 
 use super::host::SharedHost;
 
@@ -20,6 +23,8 @@ pub(super) fn host_functions(lua: &Lua, host: &SharedHost) -> mlua::Result<Table
     let table = lua.create_table()?;
     core::add(lua, &table, host)?;
     conn::add(lua, &table, host)?;
+    server::add(lua, &table, host)?;
+    tasks::add(lua, &table, host)?;
     text::add(lua, &table)?;
     Ok(table)
 }

@@ -6,7 +6,7 @@ local host = ...
 local base = _G
 local error, pcall, rawget, rawset, select = error, pcall, rawget, rawset, select
 local setmetatable, tostring, type = setmetatable, tostring, type
-local concat, freeze = table.concat, table.freeze
+local concat, freeze, unpack = table.concat, table.freeze, table.unpack
 local create, is_yieldable, resume = coroutine.create, coroutine.isyieldable, coroutine.resume
 local yield = coroutine.yield
 local info = debug.info
@@ -143,17 +143,143 @@ function table.sort(list, comparator)
   return sort(list, comparator)
 end
 
--- Waiting: the host notes what is waited for, then the call yields to it.
+-- Arguments: what is wrong with one is an error of whoever called the API's function.
+
+local function is_number(value)
+  return type(value) == "number" and value == value
+end
+
+-- As `expected`, for numbers out of range.
+local function expected_number(call, what, value)
+  if type(value) == "number" then
+    return `{call} expects {what}, got {value}`
+  end
+  return expected(call, what, value)
+end
+
+local function check_seconds(call, seconds)
+  if not is_number(seconds) or seconds < 0 then
+    error(expected_number(call, "a number of seconds, 0 or more", seconds), 3)
+  end
+end
+
+local function check_function(call, fn)
+  if type(fn) ~= "function" then
+    error(expected(call, "a function", fn), 3)
+  end
+end
+
+-- While a body or a framing function runs, nothing may be sent, ordered or made.
+local function check_allowed(call, level)
+  local problem = host.forbidden(call)
+  if problem then
+    error(problem, level or 3)
+  end
+end
+
+-- Waiting: the host notes what is waited for, then the call yields to it; what it is resumed with
+-- only the host can read.
+
+local function wait()
+  return host.answer(yield())
+end
 
 function base.sleep(seconds)
-  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
-    error(expected("sleep", "a number of seconds, 0 or more", seconds), 2)
-  end
+  check_seconds("sleep", seconds)
   local problem = host.sleep(seconds, is_yieldable())
   if problem then
     error(problem, 2)
   end
-  yield()
+  wait()
+end
+
+-- Timers and tasks: a handle a task, which knows its number.
+
+local TASK = newproxy()
+
+local task_type = {
+  __metatable = "task",
+  __index = {
+    cancel = function(self)
+      local id = type(self) == "table" and rawget(self, TASK)
+      if not id then
+        error("call it with a colon: task:cancel()", 2)
+      end
+      host.cancel_task(id)
+    end,
+  },
+  __tostring = function(self)
+    return `task {rawget(self, TASK)}`
+  end,
+}
+
+local function add_task(kind, seconds, fn)
+  local id = host.add_task(kind, seconds, fn)
+  if id == nil then
+    return nil, "limit"
+  end
+  return setmetatable({ [TASK] = id }, task_type)
+end
+
+function base.after(seconds, fn)
+  check_seconds("after", seconds)
+  check_function("after", fn)
+  check_allowed("after")
+  return add_task("after", seconds, fn)
+end
+
+local SHORTEST_PERIOD = 0.001
+
+function base.every(seconds, fn)
+  if not is_number(seconds) or seconds < SHORTEST_PERIOD then
+    error(expected_number("every", `a number of seconds, {SHORTEST_PERIOD} or more`, seconds), 2)
+  end
+  check_function("every", fn)
+  check_allowed("every")
+  return add_task("every", seconds, fn)
+end
+
+function base.spawn(fn, ...)
+  check_function("spawn", fn)
+  check_allowed("spawn")
+  local count = select("#", ...)
+  if count == 0 then
+    return add_task("spawn", 0, fn)
+  end
+  local arguments = { ... }
+  return add_task("spawn", 0, function()
+    fn(unpack(arguments, 1, count))
+  end)
+end
+
+local CONNECT_TIMEOUT = 10
+
+function base.connect(url, options)
+  if type(url) ~= "string" then
+    error(expected("connect", "a URL as a string", url), 2)
+  end
+  local timeout, framing = CONNECT_TIMEOUT, nil
+  if options ~= nil then
+    if type(options) ~= "table" then
+      error(expected("connect", "a table of options as its second value", options), 2)
+    end
+    for name in options do
+      if name ~= "timeout" and name ~= "framing" then
+        error(`connect has no option '{tostring(name)}'; there are timeout and framing`, 2)
+      end
+    end
+    framing = rawget(options, "framing")
+    timeout = rawget(options, "timeout")
+    if timeout == nil then
+      timeout = CONNECT_TIMEOUT
+    end
+  end
+  check_seconds("connect: timeout", timeout)
+  local problem = host.connect(url, timeout, framing, is_yieldable())
+  if problem then
+    error(problem, 2)
+  end
+  return wait()
 end
 
 -- Logging.
@@ -188,7 +314,7 @@ for _, level in { "debug", "info", "warn", "error" } do
 end
 base.log = log
 
-for _, name in { "after", "every", "spawn", "connect", "asset" } do
+for _, name in { "asset" } do
   base[name] = not_built(name)
 end
 for _, name in { "json", "hex", "base64", "hash", "random" } do
@@ -214,56 +340,105 @@ end
 
 local methods = {}
 
-function methods.send(self, data)
-  local conn = handle(self, "send")
-  if type(data) ~= "string" then
-    error(expected("conn:send", "a string", data), 2)
+-- What a method of the host gave: a value, an error, or something to wait for.
+local function settled(outcome, problem)
+  if outcome == "raise" then
+    error(problem, 3)
+  elseif outcome == "wait" then
+    return wait()
+  elseif outcome == nil then
+    return nil, problem
   end
+  return outcome
+end
+
+local function send(conn, name, data, framed)
+  if type(data) ~= "string" then
+    error(expected(`conn:{name}`, "a string", data), 3)
+  end
+  check_allowed(`conn:{name}`, 4)
   local can_wait = is_yieldable()
   while true do
-    local outcome, problem = host.send(conn, data, can_wait)
-    if outcome == "raise" then
-      error(problem, 2)
+    local outcome, problem = host.send(conn, data, framed, can_wait)
+    if outcome == true then
+      return true
     elseif outcome ~= "wait" then
-      return outcome, problem
+      return nil, problem
     end
-    yield()
+    local room, why = wait()
+    if not room then
+      return nil, why
+    end
   end
 end
 
+function methods.send(self, data)
+  return send(handle(self, "send"), "send", data, true)
+end
+
+function methods.send_raw(self, data)
+  return send(handle(self, "send_raw"), "send_raw", data, false)
+end
+
 function methods.flush(self)
-  local outcome, problem = host.flush(handle(self, "flush"), is_yieldable())
-  if outcome == "raise" then
-    error(problem, 2)
-  elseif outcome == "wait" then
-    local closed = yield()
-    if closed then
-      return nil, "closed"
-    end
-    return true
+  local conn = handle(self, "flush")
+  check_allowed("conn:flush")
+  return settled(host.flush(conn, is_yieldable()))
+end
+
+function methods.read(self, spec)
+  return settled(host.read(handle(self, "read"), spec, is_yieldable()))
+end
+
+function methods.set_framing(self, spec)
+  local conn = handle(self, "set_framing")
+  check_allowed("conn:set_framing")
+  return settled(host.set_framing(conn, spec))
+end
+
+function methods.set_idle_timeout(self, seconds)
+  local conn = handle(self, "set_idle_timeout")
+  check_allowed("conn:set_idle_timeout")
+  if seconds ~= nil then
+    check_seconds("conn:set_idle_timeout", seconds)
   end
-  return outcome, problem
+  return settled(host.set_idle_timeout(conn, seconds))
+end
+
+function methods.option(self, name, value)
+  local conn = handle(self, "option")
+  if type(name) ~= "string" then
+    error(expected("conn:option", "the name of an option as a string", name), 2)
+  end
+  check_allowed("conn:option")
+  return settled(host.option(conn, name, value))
+end
+
+local LONGEST_TOPIC = 1024
+
+local function check_topic(call, topic)
+  if type(topic) ~= "string" then
+    error(expected(call, "a topic as a string", topic), 3)
+  elseif #topic == 0 or #topic > LONGEST_TOPIC then
+    error(`{call} expects a topic of 1 to {LONGEST_TOPIC} bytes, got {#topic}`, 3)
+  end
+end
+
+for _, method in { "subscribe", "unsubscribe" } do
+  methods[method] = function(self, topic)
+    local conn = handle(self, method)
+    check_topic(`conn:{method}`, topic)
+    check_allowed(`conn:{method}`)
+    return settled(host[method](conn, topic))
+  end
 end
 
 for _, method in { "close", "reset", "shutdown" } do
   methods[method] = function(self)
-    local problem = host.order(handle(self, method), method)
-    if problem then
-      error(problem, 2)
-    end
+    local conn = handle(self, method)
+    check_allowed(`conn:{method}`)
+    host.order(conn, method)
   end
-end
-
-for _, method in {
-  "read",
-  "send_raw",
-  "set_framing",
-  "set_idle_timeout",
-  "option",
-  "subscribe",
-  "unsubscribe",
-} do
-  methods[method] = not_built(`conn:{method}`)
 end
 
 local conn_type = {
@@ -341,9 +516,9 @@ local function make_require(generation, sources)
       error(fault, 0)
     end
     table.insert(chain, source)
-    local was_loading = host.set_loading(true)
+    local before = host.load_begins()
     local ok, value = surfaced(pcall(body))
-    host.set_loading(was_loading)
+    host.load_ends(before)
     table.remove(chain)
     if not ok then
       error(value, 0)
@@ -353,6 +528,145 @@ local function make_require(generation, sources)
   end
 end
 
+-- The other connections, topics, and the store of all workers.
+
+local function check_data(call, data)
+  if type(data) ~= "string" then
+    error(expected(call, "a string", data), 3)
+  end
+end
+
+-- The handle of the connection that is to be left out; nil where there is none.
+local function left_out(call, except)
+  if except == nil then
+    return nil
+  end
+  local found = type(except) == "table" and rawget(except, HANDLE)
+  if not found then
+    error(expected(call, "a connection as the one to leave out", except), 3)
+  end
+  return found
+end
+
+local function sent(all)
+  if all then
+    return true
+  end
+  return nil, "full"
+end
+
+local server = {}
+
+function server.stop()
+  check_allowed("server.stop")
+  host.stop()
+end
+
+function server.connections()
+  check_allowed("server.connections")
+  local list = host.connections()
+  for i, conn in list do
+    if type(conn) == "userdata" then
+      list[i] = new_conn(conn)
+      host.keep_object(conn, list[i])
+    end
+  end
+  return list
+end
+
+function server.publish(topic, data, except)
+  check_topic("server.publish", topic)
+  check_data("server.publish", data)
+  check_allowed("server.publish")
+  return sent(host.publish(topic, data, left_out("server.publish", except)))
+end
+
+function server.broadcast(data, except)
+  check_data("server.broadcast", data)
+  check_allowed("server.broadcast")
+  return sent(host.broadcast(data, left_out("server.broadcast", except)))
+end
+
+local LONGEST_KEY = 1024
+
+local function check_key(call, key)
+  if type(key) ~= "string" then
+    error(expected(call, "a key as a string", key), 3)
+  elseif #key > LONGEST_KEY then
+    error(`{call} expects a key of {LONGEST_KEY} bytes at most, got {#key}`, 3)
+  end
+  check_allowed(call, 4)
+end
+
+local function check_value(call, value)
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+    local hint = if value == nil then " (server.shared.delete removes a key)" else ""
+    error(expected(call, "a string, a number or a boolean", value) .. hint, 3)
+  end
+end
+
+local function check_ttl(call, ttl)
+  if ttl ~= nil and (not is_number(ttl) or ttl <= 0) then
+    error(expected_number(call, "a time to live in seconds above 0", ttl), 3)
+  end
+end
+
+local shared = {}
+
+function shared.get(key)
+  check_key("server.shared.get", key)
+  return host.shared.get(key)
+end
+
+function shared.set(key, value, ttl)
+  check_key("server.shared.set", key)
+  check_value("server.shared.set", value)
+  check_ttl("server.shared.set", ttl)
+  if host.shared.set(key, value, ttl) then
+    return true
+  end
+  return nil, "limit"
+end
+
+function shared.add(key, value, ttl)
+  check_key("server.shared.add", key)
+  check_value("server.shared.add", value)
+  check_ttl("server.shared.add", ttl)
+  local problem = host.shared.add(key, value, ttl)
+  if problem then
+    return nil, problem
+  end
+  return true
+end
+
+function shared.incr(key, by, ttl)
+  check_key("server.shared.incr", key)
+  if by == nil then
+    by = 1
+  elseif not is_number(by) then
+    error(expected_number("server.shared.incr", "a number to add", by), 2)
+  end
+  check_ttl("server.shared.incr", ttl)
+  local value, problem = host.shared.incr(key, by, ttl)
+  if problem then
+    return nil, problem
+  end
+  return value
+end
+
+function shared.delete(key)
+  check_key("server.shared.delete", key)
+  return host.shared.delete(key)
+end
+
+function shared.keys()
+  check_allowed("server.shared.keys")
+  return host.shared.keys()
+end
+
+freeze(shared)
+
 -- Where there are several workers each has a state of its own, which surprises: the first use is
 -- told to the host, that is why `state` is no plain field then.
 local function new_server_type(state, has_siblings)
@@ -361,19 +675,10 @@ local function new_server_type(state, has_siblings)
       if key == "state" and has_siblings then
         host.note_state()
         return state
-      elseif table.find({ "connections", "publish", "broadcast", "shared" }, key) then
-        error(`server.{key} is not built yet`, 2)
       end
       return nil
     end,
   })
-end
-
-local function stop()
-  local problem = host.stop()
-  if problem then
-    error(problem, 2)
-  end
 end
 
 local function new_environment(generation, worker, has_siblings, state, sources)
@@ -385,7 +690,11 @@ local function new_environment(generation, worker, has_siblings, state, sources)
       worker = worker,
       state = if has_siblings then nil else state,
       now = host.now,
-      stop = stop,
+      stop = server.stop,
+      connections = server.connections,
+      publish = server.publish,
+      broadcast = server.broadcast,
+      shared = shared,
     }, new_server_type(state, has_siblings)),
   }
   freeze(environment.server)

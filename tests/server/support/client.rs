@@ -30,12 +30,20 @@ impl Client {
 
     /// Connects over TCP, or says why not.
     pub fn try_tcp(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, CLIENT_LIMIT)?;
-        stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(CLIENT_LIMIT))?;
-        let client = Self { stream: Stream::Tcp(stream) };
-        client.set_read_limit(CLIENT_LIMIT);
-        Ok(client)
+        Ok(Self::of_tcp(TcpStream::connect_timeout(&address, CLIENT_LIMIT)?))
+    }
+
+    /// One end of a TCP connection that exists.
+    #[track_caller]
+    pub fn of_tcp(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self { stream: Stream::Tcp(stream) }.with_limits()
+    }
+
+    /// One end of a Unix connection that exists.
+    #[track_caller]
+    pub fn of_unix(stream: UnixStream) -> Self {
+        Self { stream: Stream::Unix(stream) }.with_limits()
     }
 
     /// Connects to a Unix stream socket.
@@ -45,10 +53,13 @@ impl Client {
             Ok(stream) => stream,
             Err(error) => panic!("connect to {}: {error}", path.display()),
         };
-        stream.set_write_timeout(Some(CLIENT_LIMIT)).unwrap();
-        let client = Self { stream: Stream::Unix(stream) };
-        client.set_read_limit(CLIENT_LIMIT);
-        client
+        Self::of_unix(stream)
+    }
+
+    fn with_limits(self) -> Self {
+        self.set_read_limit(CLIENT_LIMIT);
+        self.set_write_limit(CLIENT_LIMIT);
+        self
     }
 
     /// How long a read waits from now on.
@@ -82,6 +93,14 @@ impl Client {
     pub fn local_addr(&self) -> SocketAddr {
         match &self.stream {
             Stream::Tcp(stream) => stream.local_addr().unwrap(),
+            Stream::Unix(_) => panic!("a Unix socket has no such address"),
+        }
+    }
+
+    /// The address of the other end. TCP only.
+    pub fn peer_addr(&self) -> SocketAddr {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.peer_addr().unwrap(),
             Stream::Unix(_) => panic!("a Unix socket has no such address"),
         }
     }
@@ -133,6 +152,13 @@ impl Client {
         self.expect(reply);
     }
 
+    /// The other way round: expects `question`, then sends `answer`.
+    #[track_caller]
+    pub fn answer(&mut self, question: &[u8], answer: &[u8]) {
+        self.expect(question);
+        self.send(answer);
+    }
+
     /// What one read gives; empty at end of stream.
     #[track_caller]
     pub fn read_once(&mut self) -> Vec<u8> {
@@ -173,6 +199,19 @@ impl Client {
             Ok(count) => panic!("expected the end, got {count} bytes"),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Err(error) => panic!("expected the end, got {error}"),
+        }
+    }
+
+    /// The server has reset the connection, before or after the bytes that it sent.
+    #[track_caller]
+    pub fn expect_reset(&mut self) {
+        loop {
+            match self.read_some(&mut [0; 4096]) {
+                Ok(0) => panic!("expected a reset, got an end in order"),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+                Err(error) => panic!("expected a reset, got {error}"),
+            }
         }
     }
 

@@ -71,6 +71,21 @@ impl DatagramClient {
         }
     }
 
+    /// The next datagram, if one comes within `pause`.
+    #[track_caller]
+    pub fn receive_within(&self, pause: Duration) -> Option<Vec<u8>> {
+        self.set_read_limit(pause);
+        let received = self.try_receive();
+        self.set_read_limit(CLIENT_LIMIT);
+        match received {
+            Ok(data) => Some(data),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                None
+            }
+            Err(error) => panic!("no datagram came: {error}"),
+        }
+    }
+
     /// Expects the next datagram to be exactly `expected`.
     #[track_caller]
     pub fn expect(&self, expected: &[u8]) {
@@ -91,13 +106,9 @@ impl DatagramClient {
     /// No datagram comes within `pause`.
     #[track_caller]
     pub fn expect_silence(&self, pause: Duration) {
-        self.set_read_limit(pause);
-        match self.try_receive() {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(error) => panic!("expected silence, got {error}"),
-            Ok(data) => panic!("expected silence, got {}", printable(&data)),
+        if let Some(data) = self.receive_within(pause) {
+            panic!("expected silence, got {}", printable(&data));
         }
-        self.set_read_limit(CLIENT_LIMIT);
     }
 
     fn set_read_limit(&self, limit: Duration) {

@@ -1,10 +1,11 @@
 //! The harness: start the program (`server`), collect what it prints (`lines`), talk to it over
-//! streams (`client`) and datagrams (`datagram`). Nothing here sleeps and hopes: every wait is
-//! for an event and has a generous limit.
+//! streams (`client`) and datagrams (`datagram`), be talked to (`listener`). Nothing here sleeps
+//! and hopes: every wait is for an event and has a generous limit.
 
 mod client;
 mod datagram;
 mod lines;
+mod listener;
 mod server;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use client::Client;
 pub use datagram::DatagramClient;
+pub use listener::Listener;
 pub use server::{Failed, SIGCONT, SIGHUP, SIGINT, SIGSTOP, SIGTERM, Server};
 
 /// How long a test waits for an event before it fails. Far more than the event ever needs: the

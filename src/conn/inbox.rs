@@ -1,0 +1,291 @@
+//! What a connection has for its reader: the one `read` that may be under way, and the datagrams
+//! of a peer that wait for it or for `on_message`. The bytes of a stream wait in its session.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use super::{Conn, Reason};
+use crate::frame::{Decoded, FrameError, Framing};
+
+/// Datagrams of one peer that wait for a reader or a callback; more are dropped.
+const MOST_WAITING: usize = 64;
+
+/// Why a read gives no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadEnd {
+    /// The peer ended its side, and everything before was read.
+    Eof,
+    /// The time given to the read has passed.
+    Timeout,
+    /// The connection is closed.
+    Closed,
+    /// The peer broke off.
+    Reset,
+    /// The message is larger than it may be.
+    Oversize,
+    /// What arrived is no message of the framing.
+    Framing,
+    /// The server stops.
+    Shutdown,
+}
+
+impl ReadEnd {
+    /// The word a script gets.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Eof => "eof",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Oversize => "oversize",
+            Self::Framing => "framing",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl From<Reason> for ReadEnd {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Eof => Self::Eof,
+            Reason::Reset => Self::Reset,
+            Reason::Oversize => Self::Oversize,
+            Reason::Framing => Self::Framing,
+            Reason::Shutdown => Self::Shutdown,
+            _ => Self::Closed,
+        }
+    }
+}
+
+/// What a read gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// A message.
+    Message(Vec<u8>),
+    /// None, and why.
+    Ended(ReadEnd),
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Inbox {
+    slot: RefCell<Slot>,
+    reader: RefCell<Option<Waker>>,
+    /// What every further read gives at once.
+    over: Cell<Option<ReadEnd>>,
+    datagrams: RefCell<Option<Box<Datagrams>>>,
+}
+
+/// The read that is under way.
+#[derive(Default)]
+enum Slot {
+    #[default]
+    Free,
+    /// Asked for, by this framing or the one in force.
+    Asked(Option<Rc<Framing>>),
+    Answered(Received),
+}
+
+/// Datagrams in the order in which they arrived.
+#[derive(Default)]
+struct Datagrams {
+    queue: VecDeque<Vec<u8>>,
+    /// How much of the first was used.
+    used: usize,
+}
+
+/// A read that was begun, until this is dropped.
+pub struct Reading(Rc<Conn>);
+
+impl Reading {
+    /// Begins a read of `conn` by `framing`, else by the one in force; `None` where another is
+    /// under way.
+    #[must_use]
+    pub fn begin(conn: &Rc<Conn>, framing: Option<Rc<Framing>>) -> Option<Self> {
+        let mut slot = conn.inbox.slot.borrow_mut();
+        if !matches!(*slot, Slot::Free) {
+            return None;
+        }
+        *slot = Slot::Asked(framing);
+        drop(slot);
+        conn.wake_task();
+        Some(Self(Rc::clone(conn)))
+    }
+
+    /// The connection that is read.
+    #[must_use]
+    pub fn conn(&self) -> &Rc<Conn> {
+        &self.0
+    }
+
+    /// Resolves with what the read gives.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<Received> {
+        let conn = &self.0;
+        conn.serve_read_from_datagrams();
+        let mut slot = conn.inbox.slot.borrow_mut();
+        if let Slot::Answered(_) = *slot
+            && let Slot::Answered(received) = std::mem::take(&mut *slot)
+        {
+            return Poll::Ready(received);
+        }
+        let mut reader = conn.inbox.reader.borrow_mut();
+        if !reader.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *reader = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let conn = &self.0;
+        conn.inbox.slot.take();
+        conn.inbox.reader.take();
+        // What this read has left is for whoever comes next.
+        if conn.has_datagrams() {
+            conn.wake();
+        }
+    }
+}
+
+impl Conn {
+    /// Whether a read waits for its answer.
+    #[must_use]
+    pub fn is_being_read(&self) -> bool {
+        matches!(*self.inbox.slot.borrow(), Slot::Asked(_))
+    }
+
+    /// Whether a read is under way, answered or not.
+    #[must_use]
+    pub fn has_reader(&self) -> bool {
+        !matches!(*self.inbox.slot.borrow(), Slot::Free)
+    }
+
+    /// The framing that the waiting read asks for, or the one in force; `None` where no read
+    /// waits.
+    #[must_use]
+    pub fn wanted_framing(&self) -> Option<Rc<Framing>> {
+        match &*self.inbox.slot.borrow() {
+            Slot::Asked(Some(framing)) => Some(Rc::clone(framing)),
+            Slot::Asked(None) => Some(self.framing()),
+            _ => None,
+        }
+    }
+
+    /// Answers the read that waits, if one does.
+    pub fn answer_read(&self, received: Received) {
+        let mut slot = self.inbox.slot.borrow_mut();
+        if !matches!(*slot, Slot::Asked(_)) {
+            return;
+        }
+        *slot = Slot::Answered(received);
+        drop(slot);
+        self.wake_reader();
+    }
+
+    /// From here on every read gives `end`, and so does the one that waits.
+    pub fn end_reads(&self, end: ReadEnd) {
+        if self.inbox.over.get().is_none() {
+            self.inbox.over.set(Some(end));
+        }
+        self.answer_read(Received::Ended(end));
+    }
+
+    /// What every read gives, once there is nothing more to read.
+    #[must_use]
+    pub fn reads_over(&self) -> Option<ReadEnd> {
+        self.inbox.over.get()
+    }
+
+    /// The session of a stream polls its own callback again anyway.
+    fn wake_reader(&self) {
+        let reader = self.inbox.reader.take();
+        if let Some(reader) = reader.filter(|reader| !self.task.is_at_work_with(reader)) {
+            reader.wake();
+        }
+    }
+
+    /// Queues a datagram of the peer; refuses it where too many wait.
+    ///
+    /// # Errors
+    /// As many as may are waiting.
+    pub fn queue_datagram(&self, data: &[u8]) -> Result<(), TooManyWaiting> {
+        let mut datagrams = self.inbox.datagrams.borrow_mut();
+        let queue = &mut datagrams.get_or_insert_default().queue;
+        if queue.len() >= MOST_WAITING {
+            return Err(TooManyWaiting);
+        }
+        queue.push_back(data.to_vec());
+        drop(datagrams);
+        if self.is_being_read() {
+            self.wake_reader();
+        }
+        Ok(())
+    }
+
+    /// Whether datagrams wait.
+    #[must_use]
+    pub fn has_datagrams(&self) -> bool {
+        self.inbox.datagrams.borrow().as_ref().is_some_and(|waiting| !waiting.queue.is_empty())
+    }
+
+    /// Takes the next message from the datagrams that wait.
+    ///
+    /// # Errors
+    /// What waits is no message of the framing; it is dropped.
+    pub fn next_datagram_message(&self, framing: &Framing) -> Result<Option<Vec<u8>>, FrameError> {
+        loop {
+            // The framing may be a function of the script: nothing is borrowed while it runs.
+            let Some((data, used)) = self.take_datagram() else { return Ok(None) };
+            let rest = &data[used..];
+            match framing.decode_datagram(rest, used == 0)? {
+                None => {}
+                Some(Decoded { consumed, message }) => {
+                    let bytes = message.bytes(rest).to_vec();
+                    if used + consumed < data.len() {
+                        self.put_datagram_back(data, used + consumed);
+                    }
+                    return Ok(Some(bytes));
+                }
+            }
+        }
+    }
+
+    fn take_datagram(&self) -> Option<(Vec<u8>, usize)> {
+        let mut datagrams = self.inbox.datagrams.borrow_mut();
+        let waiting = datagrams.as_mut()?;
+        let data = waiting.queue.pop_front()?;
+        Some((data, std::mem::take(&mut waiting.used)))
+    }
+
+    /// Puts a datagram in front of those that wait; its first `used` bytes are done with.
+    pub fn put_datagram_back(&self, data: Vec<u8>, used: usize) {
+        let mut datagrams = self.inbox.datagrams.borrow_mut();
+        let waiting = datagrams.get_or_insert_default();
+        waiting.queue.push_front(data);
+        waiting.used = used;
+    }
+
+    fn serve_read_from_datagrams(&self) {
+        if !self.has_datagrams() {
+            return;
+        }
+        let Some(framing) = self.wanted_framing() else { return };
+        match self.next_datagram_message(&framing) {
+            Ok(None) => {}
+            Ok(Some(message)) => self.answer_read(Received::Message(message)),
+            Err(error) => {
+                let reason = self.note_frame_error(&error);
+                self.spoil(reason);
+                self.end_reads(reason.into());
+            }
+        }
+    }
+}
+
+/// As many datagrams of a peer wait as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManyWaiting;

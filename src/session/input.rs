@@ -1,0 +1,156 @@
+//! The bytes of a stream that were read and not handled yet. Its buffer is borrowed from the
+//! worker's spare ones while there is something in it, so an idle connection holds none.
+
+use std::rc::Rc;
+
+use tracing::info;
+
+use crate::conn::Conn;
+use crate::frame::{Decoded, FrameError, Framing, Progress};
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Input {
+    bytes: Vec<u8>,
+    /// How many of the first bytes are done with.
+    start: usize,
+    /// What is known of the first message by `framing`.
+    progress: Progress,
+    framing: Option<Rc<Framing>>,
+    ended: bool,
+}
+
+impl Input {
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// Whether the peer has ended its side.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The peer has ended its side.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Forgets what was known of the first message by another framing.
+    fn follow(&mut self, framing: &Rc<Framing>) {
+        if !self.framing.as_ref().is_some_and(|known| Rc::ptr_eq(known, framing)) {
+            self.framing = Some(Rc::clone(framing));
+            self.progress = Progress::default();
+        }
+    }
+
+    /// The first message of `rest`, which begins at the first byte that is not done with.
+    pub(super) fn decode(
+        &mut self,
+        framing: &Rc<Framing>,
+        rest: &[u8],
+    ) -> Result<Option<Decoded>, FrameError> {
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        self.follow(framing);
+        let decoded = framing.decode(&mut self.progress, rest, self.ended)?;
+        if decoded.is_some() {
+            self.progress = Progress::default();
+        }
+        Ok(decoded)
+    }
+
+    /// How many bytes the framing has skipped without a message.
+    pub(super) fn take_skipped(&mut self) -> usize {
+        self.progress.take_skipped()
+    }
+
+    /// Lends what is kept, less what is done with.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..std::mem::take(&mut self.start));
+        bytes
+    }
+
+    /// Takes back what was lent; its first `used` bytes are done with.
+    pub(super) fn put_back(&mut self, bytes: Vec<u8>, used: usize) {
+        self.bytes = bytes;
+        self.start = used;
+    }
+
+    /// Keeps `bytes` behind what is there.
+    pub(super) fn keep(&mut self, bytes: &[u8], conn: &Conn) {
+        if bytes.is_empty() {
+            return self.release(conn);
+        }
+        if self.bytes.capacity() == 0 {
+            self.bytes = conn.buffer();
+        }
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..std::mem::take(&mut self.start));
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Whether what is kept has a message; it stays.
+    pub(super) fn has_message(&mut self, framing: &Rc<Framing>) -> Result<bool, FrameError> {
+        if self.is_empty() {
+            return Ok(false);
+        }
+        self.follow(framing);
+        let rest = &self.bytes[self.start..];
+        let found = framing.decode(&mut self.progress, rest, self.ended)?.is_some();
+        if found {
+            self.progress = Progress::default();
+        }
+        self.start += self.progress.take_skipped();
+        Ok(found)
+    }
+
+    /// Takes the first message by `framing` into `buffer`; says whether there is one.
+    pub(super) fn take_message(
+        &mut self,
+        framing: &Rc<Framing>,
+        conn: &Conn,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, FrameError> {
+        self.follow(framing);
+        let bytes = std::mem::take(&mut self.bytes);
+        let decoded = framing.decode(&mut self.progress, &bytes[self.start..], self.ended);
+        let found = match &decoded {
+            Ok(Some(decoded)) => {
+                buffer.extend_from_slice(decoded.message.bytes(&bytes[self.start..]));
+                self.start += decoded.consumed;
+                self.progress = Progress::default();
+                true
+            }
+            _ => false,
+        };
+        self.bytes = bytes;
+        if !found {
+            self.start += self.progress.take_skipped();
+        }
+        if self.is_empty() {
+            self.release(conn);
+        }
+        decoded.map(|decoded| decoded.is_some())
+    }
+
+    /// Gives back a buffer in which nothing is left.
+    fn release(&mut self, conn: &Conn) {
+        if self.is_empty() && self.bytes.capacity() > 0 {
+            self.start = 0;
+            conn.recycle(std::mem::take(&mut self.bytes));
+        }
+    }
+
+    /// The stream has ended: what is left is a part of a message.
+    pub(super) fn drop_rest(&mut self, conn: &Conn) {
+        if !self.is_empty() {
+            let error = FrameError::Cut { bytes: self.bytes.len() - self.start };
+            info!(%conn, "{error}");
+            self.start = self.bytes.len();
+        }
+        self.release(conn);
+    }
+}

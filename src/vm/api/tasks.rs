@@ -1,0 +1,83 @@
+//! What stands behind `after`, `every`, `spawn` and `connect`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use mlua::{Function, Lua, LuaString, Table, Value};
+
+use crate::conn::Framings;
+use crate::handler::Wait;
+use crate::net::address::Address;
+use crate::vm::framing::Maker;
+use crate::vm::host::{Call, LONGEST_TIME, SharedHost, WHILE_LOADING};
+use crate::vm::raw::Pinned;
+use crate::vm::tasks::Trigger;
+
+pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
+    let shared = SharedHost::clone(host);
+    // The id of the task; nil where there are too many.
+    let add = move |lua: &Lua, (kind, seconds, function): (LuaString, f64, Function)| {
+        let period = Duration::from_secs_f64(seconds.min(LONGEST_TIME));
+        let trigger = match &*kind.as_bytes() {
+            b"after" => Trigger::After,
+            b"every" => Trigger::Every(period),
+            _ => Trigger::Spawn,
+        };
+        let Some(generation) = shared.generation() else { return Ok(None) };
+        let function = Pinned::new(lua, function)?;
+        let owner = (shared.owner(), shared.owning_conn());
+        Ok(shared.tasks.add(trigger, period, function, generation, owner))
+    };
+    table.raw_set("add_task", lua.create_function(add)?)?;
+
+    let shared = SharedHost::clone(host);
+    let cancel = move |_: &Lua, id: u64| {
+        shared.tasks.cancel(id);
+        Ok(())
+    };
+    table.raw_set("cancel_task", lua.create_function(cancel)?)?;
+
+    let shared = SharedHost::clone(host);
+    let connect = move |lua: &Lua, args: (LuaString, f64, Value, bool)| {
+        let (url, seconds, framing, can_yield) = args;
+        let state = lua.current_thread().state() as usize;
+        if let Some(problem) = shared.cannot_wait("connect", state, can_yield) {
+            return Ok(Some(problem));
+        }
+        let address = match url.to_string_lossy().parse::<Address>() {
+            Ok(Address::Unixgram(_)) => {
+                return Ok(Some("connect expects a tcp://, udp:// or unix:// URL".to_owned()));
+            }
+            Ok(address) => address,
+            Err(error) => return Ok(Some(format!("connect: {error}"))),
+        };
+        let framings = match framings(&shared, &framing) {
+            Ok(framings) => framings,
+            Err(problem) => return Ok(Some(format!("connect: framing: {problem}"))),
+        };
+        let dialler = shared.site.as_ref().and_then(|site| site.dialler.borrow().clone());
+        let Some(dialler) = dialler else {
+            return Ok(Some("connect: the worker is not ready".to_owned()));
+        };
+        let limit = Duration::from_secs_f64(seconds.min(LONGEST_TIME));
+        let dialling = dialler(Call { address, limit, framings });
+        let (owner, tasks) = (shared.owner(), Rc::clone(&shared.tasks));
+        let owned = Box::pin(async move {
+            let conn = dialling.await?;
+            tasks.adopt(owner, &conn);
+            Ok(conn)
+        });
+        Ok(shared.wait("connect", state, can_yield, Wait::Dial(owned)))
+    };
+    table.raw_set("connect", lua.create_function(connect)?)
+}
+
+/// The framings of an outgoing connection: those of the script, unless `value` says others.
+fn framings(host: &SharedHost, value: &Value) -> Result<Framings, String> {
+    let Some(generation) = host.generation() else { return Err(WHILE_LOADING.into()) };
+    if value.is_nil() {
+        return Ok(generation.framings());
+    }
+    let framing = Maker::outliving(&generation).standing(value)?;
+    Ok(Framings { read: Rc::clone(&framing), reply: framing })
+}
