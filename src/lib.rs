@@ -17,17 +17,17 @@
 //! What crosses workers, `server.shared` and what is published, goes through the [`hub`].
 //!
 //! # The life of a script
-//! [`watch`] notices that a file may have changed; [`script`] reads it and what it requires into a
-//! [`script::Bundle`] with a digest; [`reload`] has it tried, then built by every worker, then
+//! [`watch`] notices that a file may have changed; [`script`] reads it, what it requires and its
+//! assets into a [`script::Bundle`] with a digest; [`reload`] has it tried, then built by every worker, then
 //! made live by all of them, or by none.
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
-//! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `text`.
+//! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `hash`, `text`.
 //! [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor Lua. A third-party
 //! library is named in one module: mlua in `vm`, notify in `watch`, clap in `cli`. `unsafe` is in
-//! `vm/raw.rs` and `vm/budget.rs` alone.
+//! `vm/raw.rs`, `vm/raw/stack.rs` and `vm/budget.rs` alone.
 
 mod accept;
 pub mod cli;
@@ -35,6 +35,7 @@ mod conn;
 mod datagram;
 pub mod frame;
 mod handler;
+mod hash;
 mod hub;
 pub mod net;
 mod outgoing;

@@ -3,9 +3,10 @@
 //! it may have changed is `watch`'s.
 //!
 //! - [`Source::locate`] finds the script, once at the start.
-//! - [`Source::read`] reads it and every file it requires into a [`Bundle`], at every change.
-//! - [`Bundle::resolve`] says what `require(name)` means, from the bundle alone: a generation
-//!   never sees a file that changed after its bundle was read.
+//! - [`Source::read`] reads it, every file it requires and every asset into a [`Bundle`], at every
+//!   change.
+//! - [`Bundle::resolve`] says what `require(name)` and `asset(name)` mean, from the bundle alone: a
+//!   generation never sees a file that changed after its bundle was read.
 
 mod builtin;
 mod bundle;
@@ -22,4 +23,4 @@ pub use builtin::{BUILTINS, Builtin};
 pub use bundle::{Bundle, Digest, File};
 pub use locate::{NotFound, Source};
 pub use read::{ReadError, Unreadable};
-pub use resolve::{ModuleId, ResolveError, Unresolved};
+pub use resolve::{Ask, ModuleId, ResolveError, Unresolved};

@@ -34,22 +34,31 @@ impl Display for HexDump<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let limit = out.precision().unwrap_or(usize::MAX).min(self.0.len());
         for (row, bytes) in self.0[..limit].chunks(16).enumerate() {
-            write!(out, "{}{:08x} ", if row == 0 { "" } else { "\n" }, row * 16)?;
-            for place in 0..16 {
-                let gap = if place == 8 { " " } else { "" };
-                match bytes.get(place) {
-                    Some(byte) => write!(out, "{gap} {byte:02x}")?,
-                    None => write!(out, "{gap}   ")?,
-                }
-            }
-            let shown = |byte: &u8| if matches!(byte, b' '..=b'~') { *byte as char } else { '.' };
-            write!(out, "  |{}|", bytes.iter().map(shown).collect::<String>())?;
+            write!(out, "{}{:08x}", if row == 0 { "" } else { "\n" }, row * 16)?;
+            write_row(out, bytes)?;
         }
         if limit < self.0.len() {
             write!(out, "\n… ({} bytes)", self.0.len())?;
         }
         Ok(())
     }
+}
+
+/// Writes up to sixteen bytes as a row behind its offset, in one piece: dumps can be long.
+fn write_row(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    const TEXT: usize = 53;
+    let mut row = [b' '; TEXT + 17];
+    row[TEXT - 1] = b'|';
+    for (place, byte) in bytes.iter().enumerate() {
+        let digits = 2 + 3 * place + usize::from(place >= 8);
+        row[digits] = DIGITS[usize::from(byte >> 4)];
+        row[digits + 1] = DIGITS[usize::from(byte & 15)];
+        row[TEXT + place] = if matches!(byte, b' '..=b'~') { *byte } else { b'.' };
+    }
+    row[TEXT + bytes.len()] = b'|';
+    let row = str::from_utf8(&row[..=TEXT + bytes.len()]);
+    out.write_str(row.unwrap_or_default())
 }
 
 /// The name most like `wanted`, if any is like it at all.

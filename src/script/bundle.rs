@@ -3,32 +3,31 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
+use super::resolve::{self, Ask, BadName, ModuleId, ResolveError, Unresolved};
+use crate::hash::Fields;
 
 use crate::text::Printable;
-
-use super::resolve::{self, BadName, ModuleId, ResolveError, Unresolved};
 
 /// Names that a script got wrong are shown to this many bytes.
 const LONGEST_NAME: usize = 256;
 
-/// A script with everything it requires.
+/// A script with everything it requires, and its assets.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     main: File,
-    /// Every file, the main one among them.
+    /// Every file of code or JSON, the main one among them.
     files: BTreeMap<ModuleId, File>,
-    /// What the required names stand for, by `resolve::target`.
-    targets: BTreeMap<PathBuf, Target>,
+    assets: BTreeMap<ModuleId, File>,
+    targets: Targets,
     folder: String,
     digest: Digest,
     watched: BTreeSet<PathBuf>,
 }
 
-/// One Lua file.
+/// One file.
 #[derive(Debug, Clone)]
 pub struct File {
     id: ModuleId,
@@ -36,7 +35,10 @@ pub struct File {
     content: Arc<[u8]>,
 }
 
-/// What a required name stands for.
+/// What names stand for, by what they were asked for with and by `resolve::target`.
+pub(super) type Targets = BTreeMap<(Ask, PathBuf), Target>;
+
+/// What a name stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Target {
     Found(ModuleId),
@@ -48,16 +50,17 @@ pub(super) enum Target {
 pub(super) struct Parts {
     pub(super) main: File,
     pub(super) files: BTreeMap<ModuleId, File>,
-    pub(super) targets: BTreeMap<PathBuf, Target>,
+    pub(super) assets: BTreeMap<ModuleId, File>,
+    pub(super) targets: Targets,
     pub(super) folder: String,
     pub(super) watched: BTreeSet<PathBuf>,
 }
 
 impl Bundle {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { main, files, targets, folder, watched } = parts;
-        let digest = Digest::of(&main.id, &files, &targets);
-        Self { main, files, targets, folder, digest, watched }
+        let Parts { main, files, assets, targets, folder, watched } = parts;
+        let digest = Digest::of(&main.id, &files, &assets, &targets);
+        Self { main, files, assets, targets, folder, digest, watched }
     }
 
     /// The file that returns the handler.
@@ -78,7 +81,7 @@ impl Bundle {
         &self.watched
     }
 
-    /// Every file of the bundle.
+    /// Every file of the bundle but the assets.
     pub fn files(&self) -> impl Iterator<Item = &File> {
         self.files.values()
     }
@@ -95,34 +98,38 @@ impl Bundle {
         self.file(shown)?.line(line)
     }
 
-    /// What `require(name)` means in the file `from`.
+    /// What `require(name)` or `asset(name)` means in the file `from`.
     ///
     /// # Errors
-    /// A person meets the error when the script runs into such a `require`: see [`Unresolved`].
-    pub fn resolve(&self, from: &ModuleId, name: &str) -> Result<&File, ResolveError> {
-        self.lookup(from, name).map_err(|why| {
+    /// A person meets the error when the script runs into such a call: see [`Unresolved`].
+    pub fn resolve(&self, ask: Ask, from: &ModuleId, name: &str) -> Result<&File, ResolveError> {
+        self.lookup(ask, from, name).map_err(|why| {
             let from = self.files.get(from).unwrap_or(&self.main).shown.clone();
             let name = format!("{:.LONGEST_NAME$}", Printable(name.as_bytes()));
-            ResolveError { name, from, why }
+            ResolveError { ask, name, from, why }
         })
     }
 
-    fn lookup(&self, from: &ModuleId, name: &str) -> Result<&File, Unresolved> {
+    fn lookup(&self, ask: Ask, from: &ModuleId, name: &str) -> Result<&File, Unresolved> {
+        let files = match ask {
+            Ask::Require => &self.files,
+            Ask::Asset => &self.assets,
+        };
         let target = resolve::target(from, name).map_err(|bad| match bad {
-            BadName::NotRelative => Unresolved::NotRelative(plain_name(name)),
+            BadName::NotRelative => Unresolved::NotRelative(ask, plain_name(name)),
             BadName::Outside => Unresolved::Outside { folder: self.folder.clone() },
         })?;
-        match self.targets.get(&target) {
-            Some(Target::Found(id)) => self.files.get(id).ok_or(Unresolved::NotLiteral),
+        match self.targets.get(&(ask, target.clone())) {
+            Some(Target::Found(id)) => files.get(id).ok_or(Unresolved::NotLiteral(ask)),
             Some(Target::Missing { tried, near }) => {
                 Err(Unresolved::Missing { tried: tried.clone(), near: near.clone() })
             }
             Some(Target::Unusable(why)) => Err(Unresolved::Unusable(why.clone())),
-            // A name put together at run time may still mean a file that is required elsewhere.
-            None => resolve::candidates(&target)
+            // A name put together at run time may still mean a file that is named elsewhere.
+            None => resolve::candidates(ask, &target)
                 .iter()
-                .find_map(|id| self.files.get(id))
-                .ok_or(Unresolved::NotLiteral),
+                .find_map(|id| files.get(id))
+                .ok_or(Unresolved::NotLiteral(ask)),
         }
     }
 }
@@ -150,7 +157,8 @@ impl File {
         &self.shown
     }
 
-    /// Its text, without byte order mark and `#!` line; lines count as in the file.
+    /// Its text, without byte order mark and `#!` line; lines count as in the file. All bytes of
+    /// an asset.
     #[must_use]
     pub fn content(&self) -> &Arc<[u8]> {
         &self.content
@@ -172,15 +180,19 @@ impl Digest {
     fn of(
         main: &ModuleId,
         files: &BTreeMap<ModuleId, File>,
-        targets: &BTreeMap<PathBuf, Target>,
+        assets: &BTreeMap<ModuleId, File>,
+        targets: &Targets,
     ) -> Self {
-        let mut hash = Fields(Sha256::new());
+        let mut hash = Fields::default();
         hash.path("main", main.path());
-        for file in files.values() {
-            hash.path("file", file.id.path());
-            hash.field(&file.content);
+        for (kind, files) in [("file", files), ("asset", assets)] {
+            for file in files.values() {
+                hash.path(kind, file.id.path());
+                hash.field(&file.content);
+            }
         }
-        for (path, target) in targets {
+        for ((ask, path), target) in targets {
+            hash.field(ask.to_string().as_bytes());
             match target {
                 Target::Found(id) => {
                     hash.path("found", path);
@@ -193,22 +205,7 @@ impl Digest {
                 }
             }
         }
-        Self(hash.0.finalize().into())
-    }
-}
-
-/// Hashes fields with their lengths, so that no two bundles hash the same bytes.
-struct Fields(Sha256);
-
-impl Fields {
-    fn field(&mut self, bytes: &[u8]) {
-        self.0.update((bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
-    }
-
-    fn path(&mut self, kind: &str, path: &Path) {
-        self.field(kind.as_bytes());
-        self.field(path.as_os_str().as_encoded_bytes());
+        Self(hash.finish())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Reads a script and the static closure of what it requires from the disk. What a name means is
-//! `resolve`'s business, which names a file requires is `requires`'s.
+//! Reads a script, the static closure of what it requires, and its assets from the disk. What a
+//! name means is `resolve`'s business, which names a file asks for is `requires`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::{fmt, fs};
 
 use super::builtin::Builtin;
-use super::bundle::{Bundle, File, Parts, Target};
-use super::resolve::{self, ModuleId};
+use super::bundle::{Bundle, File, Parts, Target, Targets};
+use super::resolve::{self, Ask, ModuleId};
 use super::{folders, requires};
 
 /// A script is written by hand; what is larger was named by mistake.
@@ -50,7 +50,7 @@ pub enum Unreadable {
     TooLarge,
     /// It begins with control bytes, as bytecode does.
     NotText,
-    /// It requires, directly or not, more than 4096 files.
+    /// It asks, directly or not, for more than 4096 files.
     TooMany,
     /// The operating system refuses.
     Io(io::Error),
@@ -58,10 +58,22 @@ pub enum Unreadable {
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(Content::Lua, out)
+    }
+}
+
+impl Unreadable {
+    /// What is wrong with a file that should have held `content`.
+    fn describe(&self, content: Content, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wanted = match content {
+            Content::Lua => "a Lua file",
+            Content::Json => "a JSON file",
+            Content::Bytes => "a file",
+        };
         match self {
             Self::Missing => out.write_str("does not exist"),
-            Self::Directory => out.write_str("is a directory, expected a Lua file"),
-            Self::NotRegular => out.write_str("is not a regular file, expected a Lua file"),
+            Self::Directory => write!(out, "is a directory, expected {wanted}"),
+            Self::NotRegular => write!(out, "is not a regular file, expected {wanted}"),
             Self::TooLarge => write!(out, "is larger than {} MiB", MAX_FILE_BYTES >> 20),
             Self::NotText => {
                 out.write_str("is not text; only text is loaded as a script, no bytecode")
@@ -98,7 +110,8 @@ pub(super) fn from_builtin(builtin: &Builtin, watched: BTreeSet<PathBuf>) -> Bun
     Bundle::new(Parts {
         files: BTreeMap::from([(main.id().clone(), main.clone())]),
         main,
-        targets: BTreeMap::new(),
+        assets: BTreeMap::new(),
+        targets: Targets::new(),
         folder: "of built-in handlers".to_owned(),
         watched,
     })
@@ -116,13 +129,37 @@ pub(super) fn open(path: &Path) -> Result<fs::File, Unreadable> {
     Ok(fs::File::open(path)?)
 }
 
-fn load(path: &Path) -> Result<Arc<[u8]>, Unreadable> {
+/// What a file is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Lua,
+    Json,
+    Bytes,
+}
+
+impl Content {
+    fn of(ask: Ask, id: &ModuleId) -> Self {
+        match ask {
+            Ask::Asset => Self::Bytes,
+            Ask::Require if id.is_json() => Self::Json,
+            Ask::Require => Self::Lua,
+        }
+    }
+}
+
+fn load(path: &Path, content: Content) -> Result<Arc<[u8]>, Unreadable> {
     let mut bytes = Vec::new();
     open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Unreadable::TooLarge);
     }
+    if content == Content::Bytes {
+        return Ok(bytes.into());
+    }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    if content == Content::Json {
+        return Ok(text.into());
+    }
     // Bytecode begins with its version, which may be the number of a tab, and has others near.
     let is_text = |byte: &u8| !byte.is_ascii_control() || matches!(byte, b'\t'..=b'\r');
     if !text.iter().take(16).all(is_text) {
@@ -143,9 +180,10 @@ struct Reader {
     root: PathBuf,
     shown_root: PathBuf,
     files: BTreeMap<ModuleId, File>,
-    targets: BTreeMap<PathBuf, Target>,
+    assets: BTreeMap<ModuleId, File>,
+    targets: Targets,
     watched: BTreeSet<PathBuf>,
-    /// Files whose requires have not been looked at yet.
+    /// Files of code whose requires have not been looked at yet.
     unscanned: Vec<ModuleId>,
 }
 
@@ -156,7 +194,8 @@ impl Reader {
             root: parent(path),
             shown_root: parent(shown),
             files: BTreeMap::new(),
-            targets: BTreeMap::new(),
+            assets: BTreeMap::new(),
+            targets: Targets::new(),
             watched: BTreeSet::new(),
             unscanned: Vec::new(),
         }
@@ -165,27 +204,37 @@ impl Reader {
     fn run(&mut self, path: &Path) -> Result<Bundle, Unreadable> {
         let id = ModuleId::new(Path::new(path.file_name().ok_or(Unreadable::Directory)?));
         folders::watched(path, &mut self.watched);
-        let main = self.add(&id, load(path)?);
+        let main = self.add(Content::Lua, &id, load(path, Content::Lua)?);
         while let Some(id) = self.unscanned.pop() {
             self.scan(&id);
-            if self.files.len() > MAX_FILES {
+            if self.files.len() + self.assets.len() > MAX_FILES {
                 return Err(Unreadable::TooMany);
             }
         }
         Ok(Bundle::new(Parts {
             main,
             files: std::mem::take(&mut self.files),
+            assets: std::mem::take(&mut self.assets),
             targets: std::mem::take(&mut self.targets),
             folder: shown_folder(&self.shown_root),
             watched: std::mem::take(&mut self.watched),
         }))
     }
 
-    fn add(&mut self, id: &ModuleId, content: Arc<[u8]>) -> File {
-        let file = File::new(id.clone(), self.shown(id.path()), content);
-        self.files.insert(id.clone(), file.clone());
-        self.unscanned.push(id.clone());
+    fn add(&mut self, content: Content, id: &ModuleId, bytes: Arc<[u8]>) -> File {
+        let file = File::new(id.clone(), self.shown(id.path()), bytes);
+        self.of(content).insert(id.clone(), file.clone());
+        if content == Content::Lua {
+            self.unscanned.push(id.clone());
+        }
         file
+    }
+
+    fn of(&mut self, content: Content) -> &mut BTreeMap<ModuleId, File> {
+        match content {
+            Content::Lua | Content::Json => &mut self.files,
+            Content::Bytes => &mut self.assets,
+        }
     }
 
     fn shown(&self, path: &Path) -> String {
@@ -196,70 +245,72 @@ impl Reader {
         let Some(content) = self.files.get(id).map(|file| file.content().clone()) else {
             return;
         };
-        for name in requires::required(&content) {
-            // A name that means no file of the tree is an error once the script requires it.
+        for (ask, name) in requires::named(&content) {
+            // A name that means no file of the tree is an error once the script asks for it.
             let Ok(target) = resolve::target(id, &name) else { continue };
-            if !self.targets.contains_key(&target) {
-                let found = self.find(&target);
-                self.targets.insert(target, found);
+            let key = (ask, target);
+            if !self.targets.contains_key(&key) {
+                let found = self.find(ask, &key.1);
+                self.targets.insert(key, found);
             }
         }
     }
 
     /// The first candidate that exists, read into the bundle.
-    fn find(&mut self, target: &Path) -> Target {
-        let candidates = resolve::candidates(target);
+    fn find(&mut self, ask: Ask, target: &Path) -> Target {
+        let candidates = resolve::candidates(ask, target);
         for id in &candidates {
+            let content = Content::of(ask, id);
             let path = self.root.join(id.path());
             folders::watched(&path, &mut self.watched);
-            if self.files.contains_key(id) {
+            if self.of(content).contains_key(id) {
                 return Target::Found(id.clone());
             }
-            match self.load_inside(&path) {
-                Ok(content) => {
-                    self.add(id, content);
+            match self.load_inside(&path, content) {
+                Ok(bytes) => {
+                    self.add(content, id, bytes);
                     return Target::Found(id.clone());
                 }
-                Err(Outside::No(Unreadable::Missing)) => {}
+                Err(Outside::No(_, Unreadable::Missing)) => {}
                 Err(why) => return Target::Unusable(format!("{} {why}", self.shown(id.path()))),
             }
         }
-        let near = self.nearest(target);
+        let near = self.nearest(&candidates, target);
         let tried = candidates.iter().map(|id| self.shown(id.path())).collect();
         Target::Missing { tried, near }
     }
 
-    fn load_inside(&self, path: &Path) -> Result<Arc<[u8]>, Outside> {
-        let real = |path: &Path| path.canonicalize().map_err(Unreadable::from);
+    fn load_inside(&self, path: &Path, content: Content) -> Result<Arc<[u8]>, Outside> {
+        let real = |path: &Path| {
+            path.canonicalize().map_err(|error| Outside::No(content, Unreadable::from(error)))
+        };
         if !real(path)?.starts_with(real(&self.root)?) {
             return Err(Outside::Yes(shown_folder(&self.shown_root)));
         }
-        Ok(load(path)?)
+        load(path, content).map_err(|why| Outside::No(content, why))
     }
 
-    /// A file beside the missing `target` that may have been meant, by the last part of its name.
-    fn nearest(&self, target: &Path) -> Option<String> {
+    /// A file beside the missing `target` that may have been meant, by the last part of its name;
+    /// without the ending where `candidates` are code.
+    fn nearest(&self, candidates: &[ModuleId], target: &Path) -> Option<String> {
+        let is_code = candidates.first()?.path().extension().is_some_and(|ending| ending == "lua");
         let folder = fs::read_dir(self.root.join(target).parent()?).ok()?;
         let names: Vec<String> = folder
             .take(MAX_FILES)
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter_map(|name| Some(name.strip_suffix(".lua")?.to_owned()))
+            .filter_map(|name| {
+                if is_code { name.strip_suffix(".lua").map(str::to_owned) } else { Some(name) }
+            })
             .collect();
-        let wanted = target.file_stem()?.to_str()?;
-        crate::text::nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
+        let wanted = if is_code { target.file_stem() } else { target.file_name() };
+        crate::text::nearest(wanted?.to_str()?, names.iter().map(String::as_str)).map(str::to_owned)
     }
 }
 
-/// Why a required file is not in the bundle.
+/// Why a file is not in the bundle.
 enum Outside {
     Yes(String),
-    No(Unreadable),
-}
-
-impl From<Unreadable> for Outside {
-    fn from(why: Unreadable) -> Self {
-        Self::No(why)
-    }
+    No(Content, Unreadable),
 }
 
 impl fmt::Display for Outside {
@@ -268,7 +319,7 @@ impl fmt::Display for Outside {
             Self::Yes(folder) => {
                 write!(out, "is a symbolic link that leads outside the script's folder {folder}")
             }
-            Self::No(why) => why.fmt(out),
+            Self::No(content, why) => why.describe(*content, out),
         }
     }
 }

@@ -1,24 +1,30 @@
-//! Finds the names that a Lua text requires in string literals. It knows just enough of Luau's
-//! lexical grammar to tell code from comments and strings; it judges neither syntax nor names.
+//! Finds the names that a Lua text asks for in string literals, as modules and as assets. It knows
+//! just enough of Luau's lexical grammar to tell code from comments and strings; it judges neither
+//! syntax nor names.
 
-/// The names in `require("name")`, `require "name"` and `require [[name]]`, in order.
+use super::resolve::Ask;
+
+/// The names in `require("name")`, `require "name"` and `require [[name]]`, and those of `asset`
+/// likewise, in order.
 ///
 /// A literal with an escape in it, or one that is only part of an expression, is not counted.
-pub(super) fn required(source: &[u8]) -> Vec<String> {
+pub(super) fn named(source: &[u8]) -> Vec<(Ask, String)> {
     let tokens: Vec<Token> = Lexer::new(source).collect();
     let mut names = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         let is_field = at > 0 && matches!(tokens[at - 1], Token::Mark(b'.' | b':'));
-        if *token != Token::Word(b"require") || is_field {
-            continue;
-        }
+        let ask = match token {
+            Token::Word(b"require") if !is_field => Ask::Require,
+            Token::Word(b"asset") if !is_field => Ask::Asset,
+            _ => continue,
+        };
         let ([Token::Text(literal), ..]
         | [Token::Mark(b'('), Token::Text(literal), Token::Mark(b')'), ..]) = &tokens[at + 1..]
         else {
             continue;
         };
         if let Some(name) = literal.and_then(|bytes| std::str::from_utf8(bytes).ok()) {
-            names.push(name.to_owned());
+            names.push((ask, name.to_owned()));
         }
     }
     names
@@ -200,10 +206,24 @@ fn is_word(byte: u8) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 mod tests {
-    use super::required;
+    use super::{Ask, named};
 
     fn names(source: &str) -> Vec<String> {
         required(source.as_bytes())
+    }
+
+    fn required(source: &[u8]) -> Vec<String> {
+        let named = named(source).into_iter();
+        named.filter(|(ask, _)| *ask == Ask::Require).map(|(_, name)| name).collect()
+    }
+
+    #[test]
+    fn assets_are_found_as_modules_are() {
+        let source =
+            b"local a = asset './a' -- asset './no'\nreturn {require('./b'), asset('./c')}";
+        let expected = [(Ask::Asset, "./a"), (Ask::Require, "./b"), (Ask::Asset, "./c")];
+        assert_eq!(named(source), expected.map(|(ask, name)| (ask, name.to_owned())));
+        assert_eq!(named(b"my.asset('./x') assets('./x') asset('./' .. x)"), []);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::{Bundle, Digest, Source};
+use super::{Ask, Bundle, Digest, Source};
 use crate::settings::Script;
 
 /// A folder to start the server in.
@@ -78,7 +78,7 @@ fn shown(bundle: &Bundle) -> Vec<&str> {
 
 /// What `require(name)` in the main file leads to, or the error's text.
 fn resolve(bundle: &Bundle, name: &str) -> Result<String, String> {
-    let found = bundle.resolve(bundle.main().id(), name);
+    let found = bundle.resolve(Ask::Require, bundle.main().id(), name);
     found.map(|file| file.shown().to_owned()).map_err(|error| error.to_string())
 }
 
@@ -179,7 +179,7 @@ fn the_closure_is_read_with_the_folders_to_watch() {
     assert_eq!(resolve(&bundle, "./lib/b.lua").unwrap(), "s/lib/b.lua");
     assert_eq!(resolve(&bundle, "./c").unwrap(), "s/c/init.lua");
     let b = bundle.file("s/lib/b.lua").unwrap().id().clone();
-    assert_eq!(bundle.resolve(&b, "../c").unwrap().shown(), "s/c/init.lua");
+    assert_eq!(bundle.resolve(Ask::Require, &b, "../c").unwrap().shown(), "s/c/init.lua");
     assert_eq!(bundle.line("s/main.lua", 2).unwrap(), " require('./lib/b')");
     assert_eq!(bundle.line("s/main.lua", 3), None);
     assert_eq!(bundle.line("s/main.lua", 0), None);
@@ -271,6 +271,31 @@ fn content_and_names_decide_the_digest() {
     assert_ne!(place.digest(), first);
     place.write("a.lua", "return 1");
     assert_eq!(place.digest(), first);
+}
+
+#[test]
+fn assets_and_json_are_part_of_the_bundle() {
+    let main = "asset './data/a.bin' asset './main.lua' require './data/b.json' asset './b.lua'";
+    let place = Place::with(&[("main.lua", main), ("data/a.bin", "\u{feff}#!"), ("b.lua", "?")]);
+    place.write("data/b.json", "\u{feff}[\"require './x'\"]");
+    let bundle = place.bundle("main.lua");
+    // An asset is no code: nothing is required by it, and no line of it is shown.
+    assert_eq!(shown(&bundle), ["data/b.json", "main.lua"]);
+    assert_eq!(place.watched(&bundle), ["", "data"]);
+    let asset = |name| bundle.resolve(Ask::Asset, bundle.main().id(), name).unwrap().content();
+    assert_eq!(&**asset("./data/a.bin"), "\u{feff}#!".as_bytes());
+    assert_eq!(&**asset("./main.lua"), main.as_bytes());
+    assert_eq!(&**bundle.file("data/b.json").unwrap().content(), b"[\"require './x'\"]");
+    assert!(resolve(&bundle, "./b").unwrap_err().contains("named in a string literal"));
+
+    let mut before = bundle.digest();
+    for path in ["data/a.bin", "data/b.json", "b.lua"] {
+        place.write(path, "changed");
+        assert_ne!(place.digest(), before, "{path}");
+        before = place.digest();
+    }
+    fs::remove_file(place.path("b.lua")).unwrap();
+    assert_ne!(place.digest(), before);
 }
 
 #[test]

@@ -312,6 +312,21 @@ fn own_thread_clock() -> Option<ClockId> {
     None
 }
 
+/// A safepoint of a function that runs long outside of Luau's own.
+///
+/// # Safety
+/// `state` is the running coroutine, and the frames between the caller and Luau may unwind.
+pub(super) unsafe fn safepoint(state: *mut ffi::lua_State) {
+    // SAFETY: the callbacks live as long as the VM. The field is a function or null, and is read
+    // as `InterruptField::set` writes it.
+    unsafe {
+        let field = (&raw mut (*ffi::lua_callbacks(state)).interrupt).cast::<*mut c_void>();
+        if !AtomicPtr::from_ptr(field).load(Ordering::Relaxed).is_null() {
+            interrupt(state, -1);
+        }
+    }
+}
+
 /// Luau calls this at its safepoints while it is armed.
 unsafe extern "C-unwind" fn interrupt(state: *mut ffi::lua_State, gc: i32) {
     if gc >= 0 {

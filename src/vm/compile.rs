@@ -16,7 +16,7 @@ pub(super) fn compile(
     let compiler = Compiler::new()
         .set_optimization_level(1)
         .set_debug_level(1)
-        .set_mutable_globals(["server", "require", "print", "_G"]);
+        .set_mutable_globals(["server", "require", "asset", "print", "_G"]);
     let chunk = lua
         .load(content)
         .set_name(format!("@{name}"))

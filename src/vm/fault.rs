@@ -17,6 +17,9 @@ use crate::text::Printable;
 /// Lines of source shown before and after the one at fault.
 const NEIGHBOURS: usize = 2;
 
+/// Longer lines, of a JSON file that no person wrote, are not shown.
+const LONGEST_LINE: usize = 500;
+
 /// How much of a message is shown, as text and as hexadecimal digits.
 const SHOWN_MESSAGE: usize = 64;
 
@@ -138,6 +141,9 @@ impl Fault {
         for number in first..=place.line.saturating_add(NEIGHBOURS) {
             let Some(line) = self.bundle.line(&place.source, number) else { break };
             let line = line.trim_end();
+            if line.len() > LONGEST_LINE {
+                return None;
+            }
             if number == place.line {
                 let indent = line.len() - line.trim_start().len();
                 span = source.len() + indent..source.len() + line.len();

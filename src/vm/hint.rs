@@ -51,6 +51,7 @@ const HABITS: &[Habit] = &[
     habit("dofile", NIL, "write require(\"./file\")"),
     habit("package.", NIL, "there is no package: require(\"./file\") looks beside the script"),
     habit("collectgarbage", NIL, "scripts cannot steer the collector; --memory sets its limit"),
+    habit("newproxy", NIL, "for a value that is like no other write {}"),
     habit("getfenv", NIL, "environments cannot be changed; _G holds the script's globals"),
     habit("setfenv", NIL, "environments cannot be changed; _G holds the script's globals"),
     habit("server.", "readonly", "server itself is fixed; keep values in fields of server.state"),

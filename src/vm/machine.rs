@@ -25,8 +25,8 @@ fn reserve(memory: usize) -> usize {
 
 /// Names of the base that each generation defines for itself (Luau resolves names against the
 /// base while it loads, and would ignore the generation's), and those that reach too far.
-const REMOVED: [&str; 7] =
-    ["print", "require", "_G", "loadstring", "getfenv", "setfenv", "collectgarbage"];
+const REMOVED: [&str; 8] =
+    ["print", "require", "_G", "loadstring", "getfenv", "setfenv", "collectgarbage", "newproxy"];
 
 /// Error texts are cut to this many bytes.
 const LONGEST_ERROR: usize = 4096;

@@ -7,6 +7,8 @@
 
 #![allow(unsafe_code)]
 
+pub(super) mod stack;
+
 use std::ffi::{CStr, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;

@@ -3,7 +3,7 @@
 
 use crate::support::Server;
 use crate::talk::ask;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 fn start(body: &str) -> Server {
     Server::builder().script(&format!("return function(msg, conn)\n  {body}\nend\n")).start()
@@ -149,29 +149,4 @@ fn a_script_cannot_forge_a_log_line() {
     assert_eq!(ask(&mut server.tcp(), "x"), "x");
     let line = server.wait_log("first");
     assert!(line.contains("generation 9 is live"), "{line}");
-}
-
-/// `statement` fails when called and says that this is not there yet.
-fn not_built(statement: &str) {
-    let server = start(&format!("{statement}\n  return \"went on\\n\""));
-    let mut client = server.tcp();
-    client.send(b"x");
-    server.wait_log("handler fault");
-    server.wait_log("not built yet");
-    client.expect_silence(Duration::from_millis(20));
-}
-
-#[test]
-fn the_parts_of_the_next_issues_say_that_they_are_not_built_yet() {
-    for statement in [
-        "json.encode({})",
-        "hex.encode(\"x\")",
-        "base64.encode(\"x\")",
-        "hash.sha256(\"x\")",
-        "random.bytes(1)",
-        "asset(\"./handler.lua\")",
-    ] {
-        eprintln!("{statement}");
-        not_built(statement);
-    }
 }

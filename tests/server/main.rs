@@ -6,6 +6,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod asset;
 mod backpressure;
 mod bad_input;
 mod conversation;
@@ -40,6 +41,7 @@ mod handler_returns;
 mod handler_sleep;
 mod hostile_frames;
 mod hostile_sizes;
+mod json;
 mod lifecycle;
 mod limits;
 mod limits_of_memory;
@@ -47,6 +49,7 @@ mod many;
 mod many_slow;
 mod misuse;
 mod misuse_table;
+mod misuse_toolbox;
 mod outgoing;
 mod outgoing_life;
 mod proxy;
@@ -62,6 +65,7 @@ mod runaway;
 mod runaway_callbacks;
 mod runaway_memory;
 mod runaway_share;
+mod sandbox;
 mod scripts;
 mod shared;
 mod shared_limits;
@@ -69,6 +73,7 @@ mod sockets;
 mod sockets_options;
 mod stuck;
 mod support;
+mod table;
 mod talk;
 mod tasks;
 mod tasks_waiting;
@@ -76,5 +81,6 @@ mod timeouts;
 mod timers;
 mod timers_many;
 mod timers_owned;
+mod toolbox;
 mod unix;
 mod vm_traps;

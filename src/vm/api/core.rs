@@ -6,6 +6,7 @@ use mlua::{Lua, LuaString, Table, Value};
 use tracing::{debug, error, info, warn};
 
 use crate::handler::Wait;
+use crate::script::{Ask, File};
 use crate::text::Printable;
 use crate::vm::compile::compile;
 use crate::vm::host::{LONGEST_TIME, SharedHost, WHILE_FRAMING, WHILE_LOADING};
@@ -62,30 +63,39 @@ fn add_log(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
 fn add_require(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
     let resolve = move |_: &Lua, (generation, from, name): (u64, LuaString, LuaString)| {
-        let bundles = shared.bundles.borrow();
-        let Some(bundle) = bundles.get(&generation) else {
-            return Ok((None, Some("this generation has ended".to_owned())));
-        };
-        let from = bundle.file(&from.to_string_lossy()).unwrap_or(bundle.main());
-        match bundle.resolve(from.id(), &name.to_string_lossy()) {
-            Ok(file) => Ok((Some(file.shown().to_owned()), None)),
-            Err(problem) => Ok((None, Some(problem.to_string()))),
-        }
+        let found = find(&shared, Ask::Require, generation, &from, &name);
+        Ok(match found {
+            Ok(file) => (Some(file.shown().to_owned()), None),
+            Err(problem) => (None, Some(problem)),
+        })
     };
     table.raw_set("resolve", lua.create_function(resolve)?)?;
 
     let shared = SharedHost::clone(host);
+    let asset = move |lua: &Lua, (generation, from, name): (u64, LuaString, LuaString)| {
+        Ok(match find(&shared, Ask::Asset, generation, &from, &name) {
+            Ok(file) => (Some(lua.create_string(&**file.content())?), None),
+            Err(problem) => (None, Some(problem)),
+        })
+    };
+    table.raw_set("asset", lua.create_function(asset)?)?;
+
+    let shared = SharedHost::clone(host);
+    // A body; or nil and a problem; or nil, nil and the text of a JSON file.
     let load = move |lua: &Lua, (generation, source): (u64, LuaString)| {
         let bundle = shared.bundles.borrow().get(&generation).cloned();
         let source = source.to_string_lossy();
         let Some(file) = bundle.as_ref().and_then(|bundle| bundle.file(&source)) else {
-            return Ok((Value::Nil, Some("this generation has ended".to_owned())));
+            return Ok((None, Some("this generation has ended".to_owned()), None));
         };
-        let environment = lua.named_registry_value(&environment_key(generation))?;
-        match compile(lua, file.shown(), file.content(), environment) {
-            Ok(body) => Ok((Value::Function(body), None)),
-            Err(problem) => Ok((Value::Nil, Some(problem))),
+        if file.id().is_json() {
+            return Ok((None, None, Some(lua.create_string(&**file.content())?)));
         }
+        let environment = lua.named_registry_value(&environment_key(generation))?;
+        Ok(match compile(lua, file.shown(), file.content(), environment) {
+            Ok(body) => (Some(body), None, None),
+            Err(problem) => (None, Some(problem), None),
+        })
     };
     table.raw_set("load", lua.create_function(load)?)?;
 
@@ -113,6 +123,21 @@ fn add_require(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> 
         Ok(())
     })?;
     table.raw_set("note_override", note_override)
+}
+
+/// The file that `name` means in the file that is shown as `from`.
+fn find(
+    host: &SharedHost,
+    ask: Ask,
+    generation: u64,
+    from: &LuaString,
+    name: &LuaString,
+) -> Result<File, String> {
+    let bundles = host.bundles.borrow();
+    let bundle = bundles.get(&generation).ok_or("this generation has ended")?;
+    let from = bundle.file(&from.to_string_lossy()).unwrap_or(bundle.main());
+    let found = bundle.resolve(ask, from.id(), &name.to_string_lossy());
+    found.cloned().map_err(|problem| problem.to_string())
 }
 
 /// Where the registry keeps the environment of a generation that is alive.

@@ -1,22 +1,30 @@
 //! The script's API: `prelude.lua` faces the script, the functions here stand behind it. They get
 //! checked values, return problems as text for the prelude to raise, and never call into Lua.
 
+mod bytes;
 mod conn;
 mod core;
+mod hash;
+mod json;
 mod server;
 mod tasks;
 mod text;
 
-use mlua::{Lua, Table};
+use mlua::chunk::Compiler;
+use mlua::{Lua, Table, Thread};
 
 pub(super) use conn::Handle;
 pub(super) use core::environment_key;
 pub use server::deliver;
 
 use super::host::SharedHost;
+use super::raw;
 
 /// The Lua half of the API.
 pub(super) const PRELUDE: &str = include_str!("prelude.lua");
+
+/// The part of it that the prelude calls for the toolbox.
+const TOOLBOX: &str = include_str!("toolbox.lua");
 
 /// The table that the prelude calls `host`.
 pub(super) fn host_functions(lua: &Lua, host: &SharedHost) -> mlua::Result<Table> {
@@ -26,5 +34,23 @@ pub(super) fn host_functions(lua: &Lua, host: &SharedHost) -> mlua::Result<Table
     server::add(lua, &table, host)?;
     tasks::add(lua, &table, host)?;
     text::add(lua, &table)?;
+    json::add(lua, &table)?;
+    bytes::add(lua, &table)?;
+    hash::add(lua, &table)?;
+    add_toolbox(lua, &table, host)?;
     Ok(table)
+}
+
+fn add_toolbox(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
+    let shared = SharedHost::clone(host);
+    let is_call = move |_: &Lua, co: Thread| Ok(co.state() as usize == shared.current.get());
+    table.raw_set("is_call", lua.create_function(is_call)?)?;
+    let toolbox = lua
+        .load(TOOLBOX)
+        .set_name(format!("={}", raw::PRELUDE))
+        // At level 2 a helper that is inlined would be no level of the stack, and errors would be
+        // told of the wrong line.
+        .set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1))
+        .into_function()?;
+    table.raw_set("toolbox", toolbox)
 }

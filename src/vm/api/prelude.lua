@@ -314,17 +314,8 @@ for _, level in { "debug", "info", "warn", "error" } do
 end
 base.log = log
 
-for _, name in { "asset" } do
-  base[name] = not_built(name)
-end
-for _, name in { "json", "hex", "base64", "hash", "random" } do
-  base[name] = setmetatable({}, {
-    __index = function(_, key)
-      error(`{name}.{key} is not built yet`, 2)
-    end,
-    __metatable = false,
-  })
-end
+
+host.toolbox(host, expected)
 
 -- Connections: a table a connection, which holds its handle and, once it was used, `state`.
 
@@ -489,6 +480,16 @@ local function requiring_file(sources)
   end
 end
 
+-- An error in a JSON file is told as one in code is, so that it is shown in its place.
+local function decoded(source, text)
+  local value, problem = host.json_decode(text)
+  if problem then
+    local what, line, column = string.match(problem, "^(.*) at line (%d+) column (%d+)$")
+    error(if what then `{source}:{line}: {what} at column {column}` else `{source}: {problem}`, 0)
+  end
+  return value
+end
+
 -- `sources` holds the chunk names of the generation's files, and under "main" that of its script.
 local function make_require(generation, sources)
   local values, chain = {}, { call = 0 }
@@ -511,8 +512,11 @@ local function make_require(generation, sources)
     if table.find(chain, source) then
       error(`require cycle: {concat(chain, " -> ")} -> {source}`, 2)
     end
-    local body, fault = host.load(generation, source)
-    if not body then
+    local body, fault, json = host.load(generation, source)
+    if json then
+      values[source] = decoded(source, json)
+      return values[source]
+    elseif not body then
       error(fault, 0)
     end
     table.insert(chain, source)
@@ -525,6 +529,30 @@ local function make_require(generation, sources)
     end
     values[source] = if value == nil then true else value
     return values[source]
+  end
+end
+
+local function make_asset(generation, sources)
+  local assets = {}
+  return function(name)
+    if type(name) ~= "string" then
+      error(expected("asset", "a path as a string", name), 2)
+    end
+    local from = requiring_file(sources)
+    local known = assets[from]
+    if known and known[name] then
+      return known[name]
+    end
+    local bytes, problem = host.asset(generation, from, name)
+    if not bytes then
+      error(problem, 2)
+    end
+    if not known then
+      known = {}
+      assets[from] = known
+    end
+    known[name] = bytes
+    return bytes
   end
 end
 
@@ -685,6 +713,7 @@ local function new_environment(generation, worker, has_siblings, state, sources)
   local environment = {
     print = print,
     require = make_require(generation, sources),
+    asset = make_asset(generation, sources),
     server = setmetatable({
       generation = generation,
       worker = worker,
