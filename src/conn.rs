@@ -6,6 +6,8 @@
 mod inbox;
 mod outbox;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

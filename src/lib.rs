@@ -24,10 +24,12 @@
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
-//! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `hash`, `text`.
-//! [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor Lua. A third-party
-//! library is named in one module: mlua in `vm`, notify in `watch`, clap in `cli`. `unsafe` is in
-//! `vm/raw.rs`, `vm/raw/stack.rs` and `vm/budget.rs` alone.
+//! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `hash`,
+//! `reference`, `text`. [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor
+//! Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`, clap in
+//! `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/stack.rs` and `vm/budget.rs` alone.
+//!
+//! What a script can use is described in [`mod@reference`], as data and as a document.
 
 mod accept;
 pub mod cli;
@@ -39,6 +41,7 @@ mod hash;
 mod hub;
 pub mod net;
 mod outgoing;
+pub mod reference;
 mod reload;
 mod roster;
 pub mod script;

@@ -7,10 +7,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top: each may name those behind it.
-const LAYERS: [&str; 22] = [
-    "main", "cli", "server", "reload", "worker", "accept", "outgoing", "vm", "datagram", "session",
-    "service", "handler", "roster", "conn", "hub", "watch", "script", "settings", "net", "frame",
-    "hash", "text",
+const LAYERS: [&str; 23] = [
+    "main",
+    "cli",
+    "server",
+    "reload",
+    "worker",
+    "accept",
+    "outgoing",
+    "vm",
+    "datagram",
+    "session",
+    "service",
+    "handler",
+    "roster",
+    "conn",
+    "hub",
+    "watch",
+    "script",
+    "settings",
+    "net",
+    "frame",
+    "hash",
+    "reference",
+    "text",
 ];
 
 /// Libraries, and the one module that names each.

@@ -137,7 +137,10 @@ impl Bundle {
 /// What to write behind `./` in the advice about a name that lacks it.
 fn plain_name(name: &str) -> String {
     let name = name.trim_start_matches(['@', '~', '/', '.']);
-    if name.is_empty() { "name".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        return "name".to_owned();
+    }
+    format!("{:.LONGEST_NAME$}", Printable(name.as_bytes()))
 }
 
 impl File {

@@ -333,3 +333,23 @@ fn refuse_unknown(key: &str) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Name, SETTINGS};
+    use crate::reference::callbacks;
+
+    #[test]
+    fn the_reference_has_every_callback() {
+        let mut known = Name::ALL.map(Name::as_str);
+        let mut documented = callbacks::CALLBACKS.map(|callback| callback.name);
+        known.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(&documented[..], &known[..]);
+    }
+
+    #[test]
+    fn the_reference_has_every_setting() {
+        assert_eq!(callbacks::SETTINGS.map(|setting| setting.value.name), SETTINGS);
+    }
+}

@@ -57,6 +57,8 @@ mod read_forms;
 mod read_in_message;
 mod readme;
 mod rebuild;
+mod reference;
+mod reference_recipes;
 mod reload_load;
 mod reload_refusals;
 mod reload_saves;

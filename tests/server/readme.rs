@@ -4,12 +4,12 @@ use crate::support::Server;
 
 const README: &str = include_str!("../../README.md");
 
-/// The first line of each Lua block, counted from 1, and its text.
-fn lua_blocks() -> Vec<(usize, String)> {
+/// The first line of each Lua block of a document, counted from 1, and its text.
+pub fn lua_blocks(document: &str) -> Vec<(usize, String)> {
     let mut blocks = Vec::new();
-    let mut lines = README.lines().enumerate();
+    let mut lines = document.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        if line.trim_start().starts_with("```lua") {
+        if line.trim() == "```lua" {
             let block = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```");
             blocks.push((number + 2, block.collect::<Vec<_>>().join("\n")));
         }
@@ -19,7 +19,7 @@ fn lua_blocks() -> Vec<(usize, String)> {
 
 #[test]
 fn every_snippet_starts() {
-    let blocks = lua_blocks();
+    let blocks = lua_blocks(README);
     assert!(blocks.len() >= 2, "not the README's snippets: {blocks:?}");
     for (number, text) in blocks {
         println!("README.md:{number}");
@@ -29,7 +29,7 @@ fn every_snippet_starts() {
 
 #[test]
 fn the_first_snippet_is_ten_lines_that_greet_and_count() {
-    let (_, text) = lua_blocks().swap_remove(0);
+    let (_, text) = lua_blocks(README).swap_remove(0);
     assert_eq!(text.lines().count(), 10);
     let server = Server::builder().script(&text).start();
     let mut client = server.tcp();

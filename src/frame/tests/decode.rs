@@ -166,19 +166,25 @@ fn too_much_is_refused_before_it_is_there() {
 fn nonsense_of_a_function_is_refused() {
     let message = |consumed, length| Split::Message { consumed, message: vec![b'x'; length] };
     let table = [
-        (Ok(message(0, 1)), "malformed message: the framing function consumed 0 bytes"),
-        (Ok(message(4, 1)), "malformed message: the framing function consumed 4 bytes of 3"),
+        (
+            Ok(message(0, 1)),
+            "the framing function failed: it consumed 0 bytes, and so would for ever",
+        ),
+        (Ok(message(4, 1)), "the framing function failed: it consumed 4 bytes, but was offered 3"),
         (Ok(message(3, 10)), "message over the limit of 9 bytes"),
-        (Ok(Split::Skip(0)), "malformed message: the framing function consumed 0 bytes"),
-        (Ok(Split::Skip(4)), "malformed message: the framing function consumed 4 bytes of 3"),
+        (
+            Ok(Split::Skip(0)),
+            "the framing function failed: it consumed 0 bytes, and so would for ever",
+        ),
+        (Ok(Split::Skip(4)), "the framing function failed: it consumed 4 bytes, but was offered 3"),
         (
             Ok(Split::More { need: Some(3) }),
-            "malformed message: the framing function needs 3 bytes, but was offered 3",
+            "the framing function failed: it needs 3 bytes, but was offered 3",
         ),
         (Ok(Split::More { need: Some(10) }), "message over the limit of 9 bytes"),
         (Ok(Split::More { need: Some(9) }), "cut message dropped: 3 bytes"),
         (Ok(Split::More { need: None }), "cut message dropped: 3 bytes"),
-        (Err("it failed".to_owned()), "malformed message: it failed"),
+        (Err("it failed".to_owned()), "the framing function failed: it failed"),
     ];
     for (split, why) in table {
         let framing = custom(move |_, _| split.clone(), 9);
@@ -310,6 +316,6 @@ fn a_function_has_to_use_a_datagram_up() {
     assert_eq!(datagram(&lines(9), b"one\n##").unwrap(), ["one"]);
     assert_eq!(datagram(&lines(9), b"").unwrap(), [""]);
     let left = datagram(&blocks(9), b"\0\x01x\0\x09xx").unwrap_err();
-    let why = "malformed message: the framing function left 4 bytes of a datagram";
+    let why = "the framing function failed: it left 4 bytes of a datagram";
     assert_eq!(left.to_string(), why);
 }

@@ -7,11 +7,16 @@ use mlua::{Function, Lua, LuaString, Table, Value};
 
 use crate::conn::Framings;
 use crate::handler::Wait;
-use crate::net::address::Address;
+use crate::net::address::{Address, AddressError};
+use crate::text::Printable;
 use crate::vm::framing::Maker;
 use crate::vm::host::{Call, LONGEST_TIME, SharedHost, WHILE_LOADING};
 use crate::vm::raw::Pinned;
 use crate::vm::tasks::Trigger;
+
+/// URLs that a script got wrong are shown to this many bytes, and what is wrong with them.
+const LONGEST_URL: usize = 128;
+const LONGEST_PROBLEM: usize = 512;
 
 pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
@@ -49,7 +54,13 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
                 return Ok(Some("connect expects a tcp://, udp:// or unix:// URL".to_owned()));
             }
             Ok(address) => address,
-            Err(error) => return Ok(Some(format!("connect: {error}"))),
+            Err(AddressError { value, problem }) => {
+                let shown = Printable(value.as_bytes());
+                let problem = Printable(problem.as_bytes());
+                return Ok(Some(format!(
+                    "connect: '{shown:.LONGEST_URL$}': {problem:.LONGEST_PROBLEM$}"
+                )));
+            }
         };
         let framings = match framings(&shared, &framing) {
             Ok(framings) => framings,
