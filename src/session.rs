@@ -258,9 +258,16 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             Conversation::Ended if !tasks() && self.input.has_ended() => Some(Reason::Eof),
             Conversation::Ended if !tasks() => Some(Reason::Closed),
             // With both sides ended there is nothing to stay for.
-            Conversation::None if self.input_ended && self.shut && !tasks() => Some(Reason::Eof),
+            Conversation::None if self.is_input_over() && self.shut && !tasks() => {
+                Some(Reason::Eof)
+            }
             _ => None,
         }
+    }
+
+    /// Whether nothing more can arrive, and whoever is to know of that does.
+    fn is_input_over(&self) -> bool {
+        self.input_ended || self.conn.is_outgoing() && self.input.has_ended()
     }
 
     fn is_new_generation(&self) -> bool {

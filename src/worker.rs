@@ -123,7 +123,11 @@ impl Worker {
                 .enable_all()
                 .build_local(LocalOptions::default());
             match runtime {
-                Ok(runtime) => runtime.block_on(run(setup, loading, received)),
+                Ok(runtime) => {
+                    runtime.block_on(run(setup, loading, received));
+                    // A host name that is still being looked up is not waited for.
+                    runtime.shutdown_background();
+                }
                 Err(error) => error!(%error, "a worker got no runtime from the system"),
             }
         })?;

@@ -142,7 +142,9 @@ impl StreamQueue {
             bytes.drain(..self.sent.take());
         }
         bytes.reserve(length);
-        parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        for part in parts {
+            bytes.extend_from_slice(part);
+        }
         Ok(())
     }
 
@@ -219,7 +221,9 @@ impl Outgoing {
             return Err(SendError::Full);
         }
         let mut queue = self.queue.borrow_mut();
-        parts.iter().for_each(|part| queue.bytes.extend_from_slice(part));
+        for part in parts {
+            queue.bytes.extend_from_slice(part);
+        }
         queue.datagrams.push((Rc::clone(peer), length));
         self.wake();
         Ok(())

@@ -54,7 +54,7 @@ fn start(service: &Rc<Service<Vm>>, task: &Rc<Task>) {
         Step::Wait(..) if !tasks.contains(task) => {}
         step => {
             let going_on = go_on(Rc::clone(service), Rc::clone(task), step, pause);
-            tasks.goes_on(task, spawn_local(going_on).abort_handle());
+            task.goes_on(spawn_local(going_on).abort_handle());
         }
     }
 }

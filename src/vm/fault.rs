@@ -8,8 +8,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::hint::hint;
 use super::host::Label;
-use super::machine::Trouble;
 use super::raw::Frame;
+use super::trouble::Trouble;
 use crate::conn::Conn;
 use crate::script::Bundle;
 use crate::text::Printable;

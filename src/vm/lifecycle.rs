@@ -10,8 +10,9 @@ use tracing::error;
 
 use super::fault::Fault;
 use super::generation::{Generation, Name};
-use super::machine::{Memory, Ran, Trouble};
+use super::machine::{Memory, Ran};
 use super::raw::Argument;
+use super::trouble::Trouble;
 use super::{Vm, new_machine, reply};
 use crate::handler::wait_for;
 
@@ -148,7 +149,11 @@ impl Vm {
         }
         let machine = new_machine(&self.config, &old.bundle, Some(&self.site))?;
         let built = Generation::build(&machine, &old.bundle, old.number(), self.config.place)?;
-        self.load(&built, None).await?;
+        if let Err(fault) = self.load(&built, None).await {
+            // What it has made would keep it, and its VM, for ever.
+            built.end();
+            return Err(fault);
+        }
         self.swap(&built);
         Ok(())
     }

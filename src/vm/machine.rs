@@ -4,18 +4,17 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use mlua::chunk::Compiler;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::api::{self, Handle};
 use super::budget::{Meter, WatchdogHandle};
 use super::host::{Host, Origin, WHILE_FRAMING, WHILE_LOADING};
-use super::raw::{Argument, Coroutine, Coroutines, Ended, Frame, Given, PRELUDE, Pinned, Resumed};
-use super::value::{is_out_of_memory, kind};
+use super::raw::{Argument, Coroutine, Coroutines, Ended, Pinned, Resumed};
+use super::trouble::{Cause, Trouble};
+use super::value::is_out_of_memory;
 use crate::conn::{Conn, Received};
 use crate::handler::{Wait, Woken};
-use crate::text::Printable;
 
 /// What a VM may hold above its limit: room for the host to work in when a script has used all
 /// of its own, and for a new generation beside the running one.
@@ -28,9 +27,6 @@ fn reserve(memory: usize) -> usize {
 const REMOVED: [&str; 8] =
     ["print", "require", "_G", "loadstring", "getfenv", "setfenv", "collectgarbage", "newproxy"];
 
-/// Error texts are cut to this many bytes.
-const LONGEST_ERROR: usize = 4096;
-
 /// See the module.
 pub(super) struct Machine {
     // Before `lua`: it looks into it until it is dropped.
@@ -38,15 +34,15 @@ pub(super) struct Machine {
     coroutines: RefCell<Coroutines>,
     new_conn: Function,
     new_environment: Function,
-    tostring: Pinned,
+    pub(super) tostring: Pinned,
     serials: Cell<u64>,
     /// An error value is being asked for its text, which runs code of the script.
-    describing: Cell<bool>,
+    pub(super) describing: Cell<bool>,
     /// `server.state`.
     state: Table,
     pub(super) host: Rc<Host>,
     pub(super) lua: Lua,
-    memory: usize,
+    pub(super) memory: usize,
     /// Heap size at which the next check collects.
     collect_at: Cell<usize>,
     /// Its data is over the limit, and it is to be replaced.
@@ -63,27 +59,6 @@ pub struct Place {
     pub worker: usize,
     /// How many there are.
     pub workers: usize,
-}
-
-/// A function did not run to its end.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) cause: Cause,
-    /// The error's text, or what takes its place.
-    pub(super) text: String,
-    /// The active functions, innermost first.
-    pub(super) frames: Vec<Frame>,
-}
-
-/// Why a function did not run to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// It raised an error.
-    Raised,
-    /// It was over its budget and was ended, having used this much.
-    Budget(std::time::Duration),
-    /// The VM was over its memory limit.
-    Memory,
 }
 
 /// A function that ran, until its end or a wait.
@@ -109,12 +84,8 @@ impl Machine {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::default())?;
         let host = Rc::new(host);
         let functions = api::host_functions(&lua, &host)?;
-        let (new_environment, new_conn) = lua
-            .load(api::PRELUDE)
-            .set_name(format!("={PRELUDE}"))
-            // Without inlining, by which the levels of errors would not be those of the source.
-            .set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1))
-            .call::<(Function, Function)>(functions)?;
+        let (new_environment, new_conn) = api::load(&lua, api::PRELUDE)?
+            .call::<(Function, Function)>((functions, api::parts(&lua)?))?;
         let base = lua.globals();
         for name in REMOVED {
             base.raw_set(name, Value::Nil)?;
@@ -360,54 +331,6 @@ impl Machine {
         }
     }
 
-    /// What it is when the host itself found no memory for a call.
-    pub(super) fn no_room(&self, error: &mlua::Error) -> Trouble {
-        tracing::debug!(%error, "no coroutine for a call");
-        self.out_of_memory(Vec::new())
-    }
-
-    fn out_of_memory(&self, frames: Vec<Frame>) -> Trouble {
-        let text = format!(
-            "not enough memory: the VM may hold {} (--memory)",
-            bytesize::ByteSize::b(self.memory as u64)
-        );
-        Trouble { cause: Cause::Memory, text, frames }
-    }
-
-    /// The text of an error value.
-    fn error_text(&self, origin: &Rc<Origin>, value: mlua::Result<Value>) -> String {
-        match value {
-            Ok(Value::Error(error)) => error.to_string(),
-            Ok(Value::String(text)) => {
-                format!("{:.LONGEST_ERROR$}", Printable(&text.as_bytes()))
-            }
-            Ok(value @ Value::Table(_)) => self.described(origin, value),
-            Ok(Value::Nil) => "error without a value (error(nil))".to_owned(),
-            Ok(other) => format!("error with a {} as its value", kind(&other)),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    /// The text of an error that is a table: what its `__tostring` makes of it, under a budget of
-    /// its own.
-    fn described(&self, origin: &Rc<Origin>, value: Value) -> String {
-        let plain = format!("error with a {} as its value", kind(&value));
-        let Ok(value) = Pinned::new(&self.lua, value) else { return plain };
-        // A `__tostring` that raises another table is not asked again.
-        if self.describing.replace(true) {
-            return plain;
-        }
-        let ran = self.call(origin, None, &self.tostring, &[Argument::Pinned(&value)]);
-        self.describing.set(false);
-        let Ok(Ran::Returned(coroutine)) = ran else { return plain };
-        let text = match coroutine.result(1) {
-            Given::Bytes(text) => format!("{plain}: {:.LONGEST_ERROR$}", Printable(text)),
-            _ => plain,
-        };
-        self.put_back(coroutine);
-        text
-    }
-
     /// Collects where the heap has grown near the limit, and says whether that was enough.
     pub(super) fn check_memory(&self) -> Memory {
         let used = self.lua.used_memory();
@@ -462,13 +385,6 @@ impl Drop for Machine {
         // The host's functions hold the host, and these hold the VM: it would never end.
         self.host.tasks.clear();
         self.host.objects.take();
-    }
-}
-
-impl Trouble {
-    /// An error that scriptsock raises in the script's name.
-    pub(super) fn raised(text: impl Into<String>) -> Self {
-        Self { cause: Cause::Raised, text: text.into(), frames: Vec::new() }
     }
 }
 

@@ -16,6 +16,7 @@ mod raw;
 mod reply;
 mod report;
 mod tasks;
+mod trouble;
 mod value;
 
 use std::cell::{Cell, RefCell};
@@ -39,10 +40,11 @@ use crate::handler::{Event, Handler, Kind, Outcome, Rules, Step, Woken};
 use crate::script::Bundle;
 use generation::{Callback, Name};
 use host::Host;
-use machine::{Cause, Machine, Memory, Ran, Trouble};
+use machine::{Machine, Memory, Ran};
 use raw::{Argument, Coroutine};
 use reply::Recipient;
 use tasks::{Owner, Trigger};
+use trouble::{Cause, Trouble};
 
 /// What a VM is made with.
 #[derive(Clone)]
@@ -311,12 +313,11 @@ impl Subject {
             return reply::deliver(name.as_str(), label, None, coroutine);
         };
         let in_force;
-        let framing = match &self.framing {
-            Some(framing) => framing,
-            None => {
-                in_force = conn.reply_framing();
-                &in_force
-            }
+        let framing = if let Some(framing) = &self.framing {
+            framing
+        } else {
+            in_force = conn.reply_framing();
+            &in_force
         };
         let recipient = Recipient { conn, framing };
         reply::deliver(name.as_str(), label, Some(&recipient), coroutine)

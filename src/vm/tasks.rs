@@ -67,12 +67,13 @@ pub(super) struct Task {
 #[derive(Default)]
 pub(super) struct Tasks {
     ids: Cell<u64>,
-    tasks: RefCell<HashMap<u64, Rc<Task>>>,
+    /// All of them, by their id.
+    all: RefCell<HashMap<u64, Rc<Task>>>,
     due: RefCell<BTreeSet<(Instant, u64)>>,
     spawned: RefCell<VecDeque<u64>>,
-    owned: RefCell<HashMap<Owner, Owned>>,
+    owners: RefCell<HashMap<Owner, Owned>>,
     /// Who owns each outgoing connection.
-    owners: RefCell<HashMap<u64, Owner>>,
+    conn_owners: RefCell<HashMap<u64, Owner>>,
     changed: Notify,
 }
 
@@ -83,6 +84,13 @@ struct Owned {
     /// How many of the tasks were spawned.
     spawned: usize,
     conns: HashMap<u64, Rc<Conn>>,
+}
+
+impl Task {
+    /// It goes on in the background, and can be ended through `handle`.
+    pub(super) fn goes_on(&self, handle: AbortHandle) {
+        self.running.replace(Some(handle));
+    }
 }
 
 impl Owned {
@@ -102,17 +110,17 @@ impl Tasks {
         generation: Rc<Generation>,
         (owner, conn): (Owner, Option<Rc<Conn>>),
     ) -> Option<u64> {
-        if self.tasks.borrow().len() >= MOST_TASKS {
+        if self.all.borrow().len() >= MOST_TASKS {
             return None;
         }
         let id = self.ids.get() + 1;
         self.ids.set(id);
         let due = Instant::now() + delay;
-        let mut owned = self.owned.borrow_mut();
-        let owned = owned.entry(owner).or_default();
-        owned.tasks.insert(id);
+        let mut owners = self.owners.borrow_mut();
+        let things = owners.entry(owner).or_default();
+        things.tasks.insert(id);
         if trigger == Trigger::Spawn {
-            owned.spawned += 1;
+            things.spawned += 1;
             self.spawned.borrow_mut().push_back(id);
             self.changed.notify_one();
         } else {
@@ -120,7 +128,7 @@ impl Tasks {
         }
         let (due, running) = (Cell::new(due), RefCell::default());
         let task = Task { id, trigger, function, generation, conn, owner, due, running };
-        self.tasks.borrow_mut().insert(id, Rc::new(task));
+        self.all.borrow_mut().insert(id, Rc::new(task));
         Some(id)
     }
 
@@ -154,22 +162,17 @@ impl Tasks {
             return None;
         }
         dues.pop_first();
-        self.tasks.borrow().get(&id).cloned()
+        self.all.borrow().get(&id).cloned()
     }
 
     fn take_spawned(&self) -> Option<Rc<Task>> {
         loop {
             let id = self.spawned.borrow_mut().pop_front()?;
             // One that was cancelled before it began is not there any more.
-            if let Some(task) = self.tasks.borrow().get(&id) {
+            if let Some(task) = self.all.borrow().get(&id) {
                 return Some(Rc::clone(task));
             }
         }
-    }
-
-    /// `task` goes on in the background, and can be ended through `handle`.
-    pub(super) fn goes_on(&self, task: &Task, handle: AbortHandle) {
-        task.running.replace(Some(handle));
     }
 
     /// A run of `task` has ended, at the earliest `pause` before the next: an `every` gets its
@@ -192,12 +195,12 @@ impl Tasks {
 
     /// Whether `task` was neither cancelled nor has come to its end.
     pub(super) fn contains(&self, task: &Task) -> bool {
-        self.tasks.borrow().contains_key(&task.id)
+        self.all.borrow().contains_key(&task.id)
     }
 
     /// Ends a timer or task, wherever it is.
     pub(super) fn cancel(&self, id: u64) {
-        let running = self.tasks.borrow().get(&id).and_then(|task| task.running.take());
+        let running = self.all.borrow().get(&id).and_then(|task| task.running.take());
         if let Some(running) = running {
             running.abort();
         }
@@ -205,19 +208,19 @@ impl Tasks {
     }
 
     fn remove(&self, id: u64) {
-        let Some(task) = self.tasks.borrow_mut().remove(&id) else { return };
+        let Some(task) = self.all.borrow_mut().remove(&id) else { return };
         self.due.borrow_mut().remove(&(task.due.get(), id));
-        let mut all = self.owned.borrow_mut();
-        let Some(owned) = all.get_mut(&task.owner) else { return };
-        owned.tasks.remove(&id);
+        let mut owners = self.owners.borrow_mut();
+        let Some(things) = owners.get_mut(&task.owner) else { return };
+        things.tasks.remove(&id);
         if task.trigger == Trigger::Spawn {
-            owned.spawned -= 1;
+            things.spawned -= 1;
         }
-        let was_last = task.trigger == Trigger::Spawn && owned.spawned == 0;
-        if owned.is_empty() {
-            all.remove(&task.owner);
+        let was_last = task.trigger == Trigger::Spawn && things.spawned == 0;
+        if things.is_empty() {
+            owners.remove(&task.owner);
         }
-        drop(all);
+        drop(owners);
         if was_last && let Some(conn) = &task.conn {
             // Its conversation may have waited for this.
             conn.wake();
@@ -226,43 +229,47 @@ impl Tasks {
 
     /// Whether tasks spawned by callbacks of the connection with this id are there.
     pub(super) fn has_spawned(&self, conn: u64) -> bool {
-        self.owned.borrow().get(&Owner::Conn(conn)).is_some_and(|owned| owned.spawned > 0)
+        self.owners.borrow().get(&Owner::Conn(conn)).is_some_and(|things| things.spawned > 0)
     }
 
     /// An outgoing connection ends with `owner`.
     pub(super) fn adopt(&self, owner: Owner, conn: &Rc<Conn>) {
-        let mut owned = self.owned.borrow_mut();
-        owned.entry(owner).or_default().conns.insert(conn.id, Rc::clone(conn));
-        self.owners.borrow_mut().insert(conn.id, owner);
+        let mut owners = self.owners.borrow_mut();
+        owners.entry(owner).or_default().conns.insert(conn.id, Rc::clone(conn));
+        self.conn_owners.borrow_mut().insert(conn.id, owner);
     }
 
     /// The connection with this id is gone; most were accepted and have no owner.
     pub(super) fn disown(&self, conn: u64) {
-        let Some(owner) = self.owners.borrow_mut().remove(&conn) else { return };
-        let mut all = self.owned.borrow_mut();
-        let Some(owned) = all.get_mut(&owner) else { return };
-        owned.conns.remove(&conn);
-        if owned.is_empty() {
-            all.remove(&owner);
+        let Some(owner) = self.conn_owners.borrow_mut().remove(&conn) else { return };
+        let mut owners = self.owners.borrow_mut();
+        let Some(things) = owners.get_mut(&owner) else { return };
+        things.conns.remove(&conn);
+        if things.is_empty() {
+            owners.remove(&owner);
         }
     }
 
     /// Ends what `owner` has.
     pub(super) fn end(&self, owner: Owner) {
-        let ids: Vec<u64> = match self.owned.borrow().get(&owner) {
-            Some(owned) => owned.tasks.iter().copied().collect(),
+        let ids: Vec<u64> = match self.owners.borrow().get(&owner) {
+            Some(things) => things.tasks.iter().copied().collect(),
             None => return,
         };
-        ids.into_iter().for_each(|id| self.cancel(id));
-        let owned = self.owned.borrow_mut().remove(&owner);
-        for conn in owned.into_iter().flat_map(|owned| owned.conns.into_values()) {
+        for id in ids {
+            self.cancel(id);
+        }
+        let things = self.owners.borrow_mut().remove(&owner);
+        for conn in things.into_iter().flat_map(|things| things.conns.into_values()) {
             conn.close();
         }
     }
 
     /// Ends everything.
     pub(super) fn clear(&self) {
-        let owners: Vec<Owner> = self.owned.borrow().keys().copied().collect();
-        owners.into_iter().for_each(|owner| self.end(owner));
+        let owners: Vec<Owner> = self.owners.borrow().keys().copied().collect();
+        for owner in owners {
+            self.end(owner);
+        }
     }
 }

@@ -364,6 +364,47 @@ fn the_coroutine_of_a_call_is_not_given_away() {
     ]);
 }
 
+/// So it is for everything that the host calls, and so are the functions beneath it.
+#[test]
+fn whatever_the_host_calls_gives_nothing_away() {
+    let script = "
+        local seen = {}
+        local function look(name)
+          assert(coroutine.running() == nil, name)
+          for level = 1, 20 do
+            assert(not pcall(debug.info, level, 'f'), name)
+          end
+          seen[name] = true
+        end
+        look('body')
+        return {
+          framing = function(buffer)
+            look('framing')
+            local at = buffer:find('\\n', 1, true)
+            if at then return at, buffer:sub(1, at - 1) end
+          end,
+          on_load = function()
+            look('on_load')
+            after(0.001, function() look('after') end)
+            spawn(function() sleep(0.001) look('spawn') end)
+          end,
+          on_connect = function() look('on_connect') end,
+          on_message = function(_, conn)
+            look('on_message')
+            while not (seen.after and seen.spawn) do sleep(0.001) end
+            look('waited')
+            local names = {}
+            for name in seen do table.insert(names, name) end
+            table.sort(names)
+            return table.concat(names, ' ') .. '\\n'
+          end,
+        }\n";
+    let server = Server::builder().script(script).start();
+    let seen = "after body framing on_connect on_load on_message spawn waited";
+    assert_eq!(ask(&mut server.tcp(), "x\n"), seen);
+    server.assert_no_log("handler fault");
+}
+
 #[test]
 fn bytecode_is_refused() {
     for first in [0u8, 3, 6, 9, 0x1b] {

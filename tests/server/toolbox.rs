@@ -31,7 +31,7 @@ fn a_dump_has_offsets_bytes_and_text() {
             "#hex.dump(string.rep('x', 65520)), select(2, hex.dump(string.rep('x', 65520)):gsub('\\n', ''))",
             "323504,4094",
         ),
-        ("hex.dump(string.rep('x', 70000)):match('[^\\n]*$')", "… (70000 bytes)"),
+        ("hex.dump(string.rep('x', 70000)):sub(-17)", "… (70000 bytes)"),
     ]);
 }
 

@@ -11,7 +11,7 @@ mod tasks;
 mod text;
 
 use mlua::chunk::Compiler;
-use mlua::{Lua, Table, Thread};
+use mlua::{Function, Lua, Table, Thread};
 
 pub(super) use conn::Handle;
 pub(super) use core::environment_key;
@@ -20,11 +20,39 @@ pub use server::deliver;
 use super::host::SharedHost;
 use super::raw;
 
-/// The Lua half of the API.
+/// The Lua half of the API, which calls its parts.
 pub(super) const PRELUDE: &str = include_str!("prelude.lua");
 
-/// The part of it that the prelude calls for the toolbox.
-const TOOLBOX: &str = include_str!("toolbox.lua");
+/// The parts, by the names that the prelude knows them by.
+const PARTS: [(&str, &str); 8] = [
+    ("arguments", include_str!("arguments.lua")),
+    ("protected", include_str!("protected.lua")),
+    ("text", include_str!("text.lua")),
+    ("tasks", include_str!("tasks.lua")),
+    ("log", include_str!("log.lua")),
+    ("toolbox", include_str!("toolbox.lua")),
+    ("conn", include_str!("conn.lua")),
+    ("server", include_str!("server.lua")),
+];
+
+/// Loads a text of scriptsock's own.
+pub(super) fn load(lua: &Lua, text: &str) -> mlua::Result<Function> {
+    lua.load(text)
+        .set_name(format!("={}", raw::PRELUDE))
+        // At level 2 a helper that is inlined would be no level of the stack, and errors would be
+        // told of the wrong line.
+        .set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1))
+        .into_function()
+}
+
+/// The parts as functions, by their names.
+pub(super) fn parts(lua: &Lua) -> mlua::Result<Table> {
+    let parts = lua.create_table()?;
+    for (name, text) in PARTS {
+        parts.raw_set(name, load(lua, text)?)?;
+    }
+    Ok(parts)
+}
 
 /// The table that the prelude calls `host`.
 pub(super) fn host_functions(lua: &Lua, host: &SharedHost) -> mlua::Result<Table> {
@@ -37,20 +65,8 @@ pub(super) fn host_functions(lua: &Lua, host: &SharedHost) -> mlua::Result<Table
     json::add(lua, &table)?;
     bytes::add(lua, &table)?;
     hash::add(lua, &table)?;
-    add_toolbox(lua, &table, host)?;
-    Ok(table)
-}
-
-fn add_toolbox(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
     let is_call = move |_: &Lua, co: Thread| Ok(co.state() as usize == shared.current.get());
     table.raw_set("is_call", lua.create_function(is_call)?)?;
-    let toolbox = lua
-        .load(TOOLBOX)
-        .set_name(format!("={}", raw::PRELUDE))
-        // At level 2 a helper that is inlined would be no level of the stack, and errors would be
-        // told of the wrong line.
-        .set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1))
-        .into_function()?;
-    table.raw_set("toolbox", toolbox)
+    Ok(table)
 }

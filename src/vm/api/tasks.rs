@@ -53,6 +53,9 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
             Ok(Address::Unixgram(_)) => {
                 return Ok(Some("connect expects a tcp://, udp:// or unix:// URL".to_owned()));
             }
+            Ok(address) if address.takes_any_port() => {
+                return Ok(Some("connect expects a port from 1 to 65535, got 0".to_owned()));
+            }
             Ok(address) => address,
             Err(AddressError { value, problem }) => {
                 let shown = Printable(value.as_bytes());
@@ -73,12 +76,12 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
         let limit = Duration::from_secs_f64(seconds.min(LONGEST_TIME));
         let dialling = dialler(Call { address, limit, framings });
         let (owner, tasks) = (shared.owner(), Rc::clone(&shared.tasks));
-        let owned = Box::pin(async move {
+        let dialling = Box::pin(async move {
             let conn = dialling.await?;
             tasks.adopt(owner, &conn);
             Ok(conn)
         });
-        Ok(shared.wait("connect", state, can_yield, Wait::Dial(owned)))
+        Ok(shared.wait("connect", state, can_yield, Wait::Dial(dialling)))
     };
     table.raw_set("connect", lua.create_function(connect)?)
 }
