@@ -1,9 +1,9 @@
--- Takes one line of plain text and refuses everything else, with the reason.
+-- Takes lines of plain text and refuses everything else, with the reason.
 --
 -- Start:    scriptsock --script reject.lua
 -- Try:      echo "hello" | nc -N 127.0.0.1 7890
 --           printf 'bell\a\n' | nc -N 127.0.0.1 7890
--- Protocol: "OK" and the text, or "ERR" and the reason; the log says what was rejected
+-- Protocol: "OK" and the line, or "ERR" and the reason; the log says what was rejected
 
 local MAX_BYTES = 80
 
@@ -21,12 +21,12 @@ local function fault(text)
 end
 
 return {
+  framing = "line",
   on_message = function(msg)
-    local text = msg:gsub("\r?\n$", "")
-    local reason = fault(text)
+    local reason = fault(msg)
     if reason then
-      return nil, reason, `ERR {reason}\n` -- rejected; the third value is the reply
+      return nil, reason, "ERR " .. reason -- rejected; the third value is the reply
     end
-    return `OK {text}\n`
+    return "OK " .. msg
   end,
 }

@@ -1,14 +1,8 @@
--- Answers each message turned round: "abc" gives "cba".
+-- Answers each line turned round: "abc" gives "cba".
 --
 -- Start:    scriptsock --script reverse.lua
 -- Try:      echo "hello" | nc -N 127.0.0.1 7890
--- Protocol: text is turned round by code points, anything that is no UTF-8 by bytes;
---           a newline at the end (LF or CRLF) stays at the end
-
-local function split_newline(msg)
-  local newline = if msg:sub(-2) == "\r\n" then "\r\n" elseif msg:sub(-1) == "\n" then "\n" else ""
-  return msg:sub(1, #msg - #newline), newline
-end
+-- Protocol: text is turned round by code points, anything that is no UTF-8 by bytes
 
 local function reverse(text)
   local count = utf8.len(text) -- nil where the bytes are no UTF-8
@@ -24,7 +18,7 @@ local function reverse(text)
   return table.concat(turned)
 end
 
-return function(msg)
-  local text, newline = split_newline(msg)
-  return reverse(text) .. newline
-end
+return {
+  framing = "line",
+  on_message = reverse,
+}

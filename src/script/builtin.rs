@@ -15,6 +15,7 @@ pub(super) const UPPER: Builtin = builtin("upper.lua", include_str!("../../scrip
 
 /// Every handler that is part of the program, by name.
 pub const BUILTINS: &[Builtin] = &[
+    builtin("chat.lua", include_str!("../../scripts/chat.lua")),
     builtin("echo.lua", include_str!("../../scripts/echo.lua")),
     builtin("handler.lua", include_str!("../../scripts/handler.lua")),
     builtin("log.lua", include_str!("../../scripts/log.lua")),
@@ -72,6 +73,6 @@ mod tests {
     fn the_nearest_name_is_one_that_could_have_been_meant() {
         assert_eq!(nearest("uper.lua"), Some(&UPPER));
         assert_eq!(nearest("Upper"), Some(&UPPER));
-        assert_eq!(nearest("chat.lua"), None);
+        assert_eq!(nearest("proxy.lua"), None);
     }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The stock scripts that there are at least.
-const STOCK: [&str; 6] =
-    ["handler.lua", "upper.lua", "echo.lua", "reverse.lua", "log.lua", "reject.lua"];
+const STOCK: [&str; 7] =
+    ["handler.lua", "upper.lua", "echo.lua", "reverse.lua", "log.lua", "reject.lua", "chat.lua"];
 
 /// A handler that says where it came from.
 fn tagged(tag: &str) -> String {
@@ -41,28 +41,27 @@ fn echo_gives_every_byte_back() {
 }
 
 #[test]
-fn reverse_turns_code_points_round() {
+fn reverse_turns_the_code_points_of_each_line_round() {
     let (server, mut client) = built_in("reverse.lua");
     for (message, reply) in [
-        ("abc", "cba"),
+        ("abc\n", "cba\n"),
         ("héllo\n", "olléh\n"),
-        ("信息\r\n", "息信\r\n"),
+        ("信息\r\n", "息信\n"),
         ("\n", "\n"),
-        ("a\nb", "b\na"),
-        ("a\n\n", "\na\n"),
-        ("😀 x", "x 😀"),
+        ("ab\ncd\n\n", "ba\ndc\n\n"),
+        ("😀 x\n", "x 😀\n"),
     ] {
         client.exchange(message.as_bytes(), reply.as_bytes());
     }
-    server.udp().exchange(b"", b"");
+    server.udp().exchange(b"ab", b"ba\n");
 }
 
 #[test]
 fn reverse_turns_bytes_round_where_they_are_no_text() {
     let (_server, mut client) = built_in("reverse.lua");
-    client.exchange(b"ab\xff\xfe", b"\xfe\xffba");
+    client.exchange(b"ab\xff\xfe\n", b"\xfe\xffba\n");
     client.exchange(b"\xc3(\n", b"(\xc3\n");
-    client.exchange(b"\xff\x00\r\n", b"\x00\xff\r\n");
+    client.exchange(b"\xff\x00\r\n", b"\x00\xff\n");
 }
 
 #[test]
@@ -89,10 +88,48 @@ fn reject_takes_plain_lines_and_refuses_the_rest() {
     assert!(line.contains(&client.local_addr().to_string()), "no connection in {line}");
     assert!(line.contains("generation=1") && line.contains("hash="), "{line}");
 
-    client.exchange(&[b'x'; 81], b"ERR too long\n");
+    client.exchange(&[[b'x'; 81].as_slice(), b"\n"].concat(), b"ERR too long\n");
     client.exchange(b"\n", b"ERR empty\n");
     client.exchange(b"still open\n", b"OK still open\n");
     assert_eq!(server.wait_log_count("message rejected", 3).len(), 3);
+}
+
+#[test]
+fn reject_judges_every_line_of_a_packet() {
+    let (_server, mut client) = built_in("reject.lua");
+    client.exchange(b"one\r\n\ntwo\n", b"OK one\nERR empty\nOK two\n");
+}
+
+#[test]
+fn chat_tells_a_room_what_one_of_it_says() {
+    let server = Server::builder().args(["--script", "chat.lua", "--workers", "2"]).start();
+    let mut ann = server.tcp();
+    ann.expect(b"* plain text, /name NAME or /join ROOM\n* you are guest1, in lobby\n");
+    let mut bob = server.tcp();
+    bob.expect(b"* plain text, /name NAME or /join ROOM\n* you are guest2, in lobby\n");
+    ann.expect(b"* guest2 is here\n");
+
+    ann.exchange(b"/name ann\n", b"* you are ann\n");
+    bob.expect(b"* guest1 is now ann\n");
+    ann.send(b"hello\n");
+    bob.exchange(b"hi\n", b"ann: hello\n");
+    ann.expect(b"guest2: hi\n");
+
+    bob.exchange(b"/join den\n", b"* you are guest2, in den\n");
+    ann.expect(b"* guest2 has left\n");
+    ann.exchange(b"/join a/b\n", b"* plain text, /name NAME or /join ROOM\n");
+    ann.exchange(b"/join den\n", b"* you are ann, in den\n");
+    bob.expect(b"* ann is here\n");
+    drop(ann);
+    bob.expect(b"* ann has left\n");
+}
+
+#[test]
+fn chat_refuses_what_could_fake_another_line() {
+    let (server, mut client) = built_in("chat.lua");
+    client.expect(b"* plain text, /name NAME or /join ROOM\n* you are guest1, in lobby\n");
+    client.exchange(b"\x1b[2J\n", b"* plain text, /name NAME or /join ROOM\n");
+    assert!(server.wait_log("message rejected").contains("bad line"));
 }
 
 #[test]
@@ -179,7 +216,7 @@ fn a_miss_lists_every_place() {
 #[test]
 fn the_script_can_come_from_the_environment() {
     let server = Server::builder().env("SCRIPTSOCK_SCRIPT", "reverse.lua").start();
-    server.tcp().exchange(b"abc", b"cba");
+    server.tcp().exchange(b"abc\n", b"cba\n");
 }
 
 /// The log line of the first generation with `script`.
