@@ -37,7 +37,8 @@ pub const CALLBACKS: [Callback; 10] = [
         params: &[CONN],
         when: "A stream connection opened, or the first datagram of a peer arrived.",
         waits: "yes",
-        returns: "A reply. `nil, reason` or an error refuses the connection.",
+        returns: "A reply. `nil, reason` or an error refuses the connection; the next datagram of a \
+                  refused peer asks again.",
     },
     Callback {
         name: "on_message",
@@ -53,7 +54,7 @@ pub const CALLBACKS: [Callback; 10] = [
                `conn:read()`. When it has returned and the tasks that it spawned have ended, what \
                was sent is flushed and the connection is closed.",
         waits: "yes",
-        returns: "A last reply. An error closes the connection as `error`.",
+        returns: "A last reply. An error, also one of the budget, closes the connection as `error`.",
     },
     Callback {
         name: "on_eof",
@@ -86,8 +87,8 @@ pub const CALLBACKS: [Callback; 10] = [
             Value::new("err", Type::STRING, "the text of the error, with its place"),
             Value::new("conn", Type::Maybe(&Type::CONN), "the connection; nil where there is none"),
         ],
-        when: "A callback, timer or task of this generation failed. If `on_error` fails itself, that \
-               is logged and nothing more happens.",
+        when: "A callback, timer or task of this generation failed; not for a framing function. If \
+               `on_error` fails itself, that is logged and nothing more happens.",
         waits: "yes",
         returns: "A reply.",
     },

@@ -28,6 +28,7 @@ pub struct Framing {
 const WHOLE: &str = "taken whole, replies unchanged";
 const SPLIT: &str = "split at it; a rest counts";
 const REST: &str = "a rest is a message";
+const REST_LESS_CR: &str = "a rest is a message, without its CR";
 const CUT: &str = "a rest is logged and dropped";
 const NEVER: &str = "nothing is";
 
@@ -55,7 +56,7 @@ pub const KINDS: [Framing; 7] = [
         reads: "up to LF; a CR before it is dropped",
         replies: "LF added",
         datagram: SPLIT,
-        end: "a rest is a message, without its CR",
+        end: REST_LESS_CR,
         malformed: NEVER,
     },
     Framing {
@@ -66,7 +67,7 @@ pub const KINDS: [Framing; 7] = [
         reads: "up to CRLF, or a bare LF",
         replies: "CRLF added",
         datagram: SPLIT,
-        end: REST,
+        end: REST_LESS_CR,
         malformed: NEVER,
     },
     Framing {
@@ -155,6 +156,7 @@ pub const READ_KEYS: [Value; 2] = [
     Value::new(
         "timeout",
         Type::NUMBER,
-        "Seconds. What arrived stays buffered. Alone: the framing in force.",
+        "Seconds; 0 takes only what is there. What arrived stays buffered. Alone: the framing in \
+         force.",
     ),
 ];

@@ -20,13 +20,13 @@ pub const FUNCTIONS: Module = Module {
             "sleep",
             &[Value::new("seconds", Type::NUMBER, "0 or more")],
             Gives::Nothing,
-            "Waits. `sleep(0)` lets others go first and starts a new budget.",
+            "Waits. `sleep(0)` gives others a turn and starts a new budget.",
         )
         .waiting("time to pass"),
         Function::new(
             "after",
             &[
-                Value::new("seconds", Type::NUMBER, "0.001 or more"),
+                Value::new("seconds", Type::NUMBER, "0 or more"),
                 Value::new("fn", Type::FUNCTION, "the function"),
             ],
             HANDLE,
@@ -49,7 +49,7 @@ pub const FUNCTIONS: Module = Module {
             ],
             HANDLE,
             "Runs the function as a task of its own. It starts when the running callback waits or \
-             returns.",
+             returns. What it returns does not count.",
         ),
         Function::new(
             "connect",
@@ -107,7 +107,7 @@ pub const SERVER: Module = Module {
             &[],
             Gives::Always(Type::List(&Type::CONN)),
             "The open connections and datagram peers of this worker, as an array. Those that \
-             `connect` made are not in it.",
+             `connect` made are not in it. In `on_close` the one that has gone still is.",
         ),
         Function::new(
             "publish",

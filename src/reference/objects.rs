@@ -210,9 +210,9 @@ pub const OPTIONS: [SocketOption; 7] = [
     },
     SocketOption {
         name: "linger",
-        values: "seconds, or `false`",
-        transports: "tcp",
-        text: "How long the kernel keeps a closed connection for what is still to be sent \
-               (`SO_LINGER`).",
+        values: "whole seconds, or `false`",
+        transports: "tcp, unix",
+        text: "How long a close waits for what is still to be sent (`SO_LINGER`). With 0 it resets. The \
+               server never waits in a close, so above 0 it is as `false`.",
     },
 ];

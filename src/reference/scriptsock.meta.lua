@@ -46,7 +46,7 @@
 ---@field adjust? integer `length`: added to what the field says, to get the bytes behind it; 0 if left out.
 ---@field header? ("strip"|"keep") `length`: `"strip"` (if left out): the message is what stands behind the field. `"keep"`: it is the whole frame from its first byte on.
 ---@field all? true Everything until the end of the stream. `"all"` as a string.
----@field timeout? number Seconds. What arrived stays buffered. Alone: the framing in force.
+---@field timeout? number Seconds; 0 takes only what is there. What arrived stays buffered. Alone: the framing in force.
 
 ---What `connect` takes beside the URL.
 ---@class ConnectOptions
@@ -66,7 +66,7 @@
 ---@field on_eof? (fun(conn: Conn): (reply: any?, reason: string?, instead: any?)) The peer closed its sending side. Not for datagram peers, and not in a conversation: there `conn:read()` says `eof`.
 ---@field on_idle? (fun(conn: Conn): (reply: any?, reason: string?, instead: any?)) A stream connection was silent for the idle timeout. In a conversation: while a `read` waits.
 ---@field on_reload? (fun(conn: Conn): (reply: any?, reason: string?, instead: any?)) This generation went live while `conn` was open. Before its next message. Not for a conversation that an older generation began.
----@field on_error? (fun(err: string, conn?: Conn): (reply: any?, reason: string?, instead: any?)) A callback, timer or task of this generation failed. If `on_error` fails itself, that is logged and nothing more happens.
+---@field on_error? (fun(err: string, conn?: Conn): (reply: any?, reason: string?, instead: any?)) A callback, timer or task of this generation failed; not for a framing function. If `on_error` fails itself, that is logged and nothing more happens.
 ---@field on_close? (fun(conn: Conn, reason: CloseReason): (reply: any?, reason: string?, instead: any?)) The connection is gone. After any call of it that was running.
 ---@field on_unload? (fun(): (reply: any?, reason: string?, instead: any?)) This generation was replaced, or the server stops. Once a worker.
 
@@ -152,12 +152,12 @@ local Handle = {}
 ---Ends the timer or task. On one that has ended it does nothing.
 function Handle:cancel() end
 
----Waits. `sleep(0)` lets others go first and starts a new budget.
+---Waits. `sleep(0)` gives others a turn and starts a new budget.
 ---@param seconds number 0 or more
 function sleep(seconds) end
 
 ---Calls the function once, so many seconds from now.
----@param seconds number 0.001 or more
+---@param seconds number 0 or more
 ---@param fn (function) the function
 ---@return Handle?
 ---@return "limit"? problem
@@ -170,7 +170,7 @@ function after(seconds, fn) end
 ---@return "limit"? problem
 function every(seconds, fn) end
 
----Runs the function as a task of its own. It starts when the running callback waits or returns.
+---Runs the function as a task of its own. It starts when the running callback waits or returns. What it returns does not count.
 ---@param fn (function) the function
 ---@param ... any its arguments
 ---@return Handle?
@@ -199,7 +199,7 @@ function server.now() end
 ---Stops the server in order.
 function server.stop() end
 
----The open connections and datagram peers of this worker, as an array. Those that `connect` made are not in it.
+---The open connections and datagram peers of this worker, as an array. Those that `connect` made are not in it. In `on_close` the one that has gone still is.
 ---@return Conn[]
 function server.connections() end
 
@@ -289,7 +289,7 @@ function log.error(message, fields) end
 ---@field null any Stands for `null` in both directions, where nil would remove the key.
 json = {}
 
----The value as JSON. What JSON cannot say is an error: nil, functions, cycles, NaN, tables with both kinds of keys. An empty table is `{}`, unless it was decoded from `[]`.
+---The value as JSON, keys sorted. What JSON cannot say is an error.
 ---@param value any strings, numbers, booleans, tables, `json.null`
 ---@return string
 function json.encode(value) end
@@ -309,13 +309,13 @@ hex = {}
 ---@return string
 function hex.encode(data) end
 
----The bytes of such digits.
+---The bytes of such digits, in both cases; white space is skipped.
 ---@param text string the text
 ---@return string?
 ---@return string? problem
 function hex.decode(text) end
 
----For people: offset, sixteen bytes a line, and the printable ones as text.
+---For people: offset, sixteen bytes a line, and the printable ones as text; of 65,520 bytes at most.
 ---@param data string the bytes
 ---@return string
 function hex.dump(data) end
@@ -329,7 +329,7 @@ base64 = {}
 ---@return string
 function base64.encode(data) end
 
----The bytes; padding may be left out.
+---The bytes; padding may be left out, and white space is skipped.
 ---@param text string the text
 ---@return string?
 ---@return string? problem

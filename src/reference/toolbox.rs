@@ -20,8 +20,7 @@ pub const JSON: Module = Module {
             "encode",
             &[Value::new("value", Type::ANY, "strings, numbers, booleans, tables, `json.null`")],
             Gives::Always(Type::STRING),
-            "The value as JSON. What JSON cannot say is an error: nil, functions, cycles, NaN, tables \
-             with both kinds of keys. An empty table is `{}`, unless it was decoded from `[]`.",
+            "The value as JSON, keys sorted. What JSON cannot say is an error.",
         ),
         Function::new("decode", TEXT, Gives::OrText(Type::ANY), "The value of a JSON text."),
     ],
@@ -35,12 +34,18 @@ pub const HEX: Module = Module {
     fields: &[],
     functions: &[
         Function::new("encode", DATA, Gives::Always(Type::STRING), "Two digits a byte."),
-        Function::new("decode", TEXT, Gives::OrText(Type::STRING), "The bytes of such digits."),
+        Function::new(
+            "decode",
+            TEXT,
+            Gives::OrText(Type::STRING),
+            "The bytes of such digits, in both cases; white space is skipped.",
+        ),
         Function::new(
             "dump",
             DATA,
             Gives::Always(Type::STRING),
-            "For people: offset, sixteen bytes a line, and the printable ones as text.",
+            "For people: offset, sixteen bytes a line, and the printable ones as text; of 65,520 bytes \
+             at most.",
         ),
     ],
 };
@@ -57,7 +62,7 @@ pub const BASE64: Module = Module {
             "decode",
             TEXT,
             Gives::OrText(Type::STRING),
-            "The bytes; padding may be left out.",
+            "The bytes; padding may be left out, and white space is skipped.",
         ),
     ],
 };

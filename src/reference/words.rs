@@ -38,12 +38,16 @@ pub const TRANSPORTS: [Word; 4] = [
 
 /// Words that stand behind nil as the second value.
 pub const PROBLEMS: [Word; 13] = [
-    word("closed", "The connection is closed or closing. A read: it was closed meanwhile."),
+    word(
+        "closed",
+        "The connection is closed or closing. A read: it was closed meanwhile. A send: also where it \
+         waited for `--send-timeout`, which closes the connection as `slow`.",
+    ),
     word(
         "full",
-        "What was to be sent does not fit. `send`: the queue of the connection is full, and it is \
-         neither one's own nor an outgoing one, or it did not drain within `--send-timeout`. \
-         `publish` and `broadcast`: another worker is that far behind; its peers do not get it.",
+        "What was to be sent does not fit. `send`: the queue of a connection is full that is neither \
+         one's own nor an outgoing one, or all queues of the worker are. `publish` and `broadcast`: \
+         another worker is that far behind; its peers do not get it.",
     ),
     word(
         "message too long",
@@ -87,9 +91,12 @@ pub const RAISED: [Word; 9] = [
     ),
     word(
         "NAME cannot wait inside a sort or gsub callback, a metamethod or an iterator",
-        "Nor where Luau calls a function of the script from C.",
+        "Nor where Luau calls a function of the script from C. An iterator that is a function may wait.",
     ),
-    word("already being read", "A second `conn:read` while the first one waits."),
+    word(
+        "conn:read: CONN is already being read",
+        "A second `conn:read` while the first one waits.",
+    ),
     word("call it with a colon: conn:NAME(...)", "A method was called with a dot."),
     word(
         "conn has no field 'NAME'; ...",

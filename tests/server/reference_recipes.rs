@@ -75,6 +75,15 @@ fn state_changes_its_shape() {
 }
 
 #[test]
+fn methods_in_a_state_are_those_of_the_last_save() {
+    let (server, mut client) = started("account.lua");
+    client.exchange(b"5\n", b"balance 5\n");
+    server.save("handler.lua", &recipe("account.lua").replace("`balance ", "`you have "));
+    server.wait_log("generation 2 is live");
+    client.exchange(b"2\n", b"you have 7\n");
+}
+
+#[test]
 fn timers_survive_a_save_and_run_the_new_code() {
     let (server, mut client) = started("tea.lua");
     client.exchange(b"now\n", b"how many seconds?\n");
