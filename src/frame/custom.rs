@@ -38,6 +38,8 @@ pub enum Split {
         /// How many bytes it wants to be offered, if it knows.
         need: Option<usize>,
     },
+    /// What is at the front breaks the rules of the protocol, and why; the peer's fault.
+    Malformed(String),
 }
 
 #[derive(Clone)]
@@ -77,6 +79,7 @@ impl Custom {
                     let skipped = progress.skipped + self.judged(used(count, offered), offered)?;
                     *progress = Progress { skipped, ..Progress::default() };
                 }
+                Split::Malformed(why) => return Err(FrameError::Malformed(why)),
                 Split::More { need } => {
                     let needed = self.judged(wanted(need, offered, rest, max), offered)?;
                     if last {
@@ -108,6 +111,7 @@ impl Custom {
                     return found(max, skipped, used, message);
                 }
                 Split::Skip(count) => skipped += self.judged(used(count, offered), offered)?,
+                Split::Malformed(why) => return Err(FrameError::Malformed(why)),
                 Split::More { .. } => {
                     let left = offered.len();
                     let problem = format!("it left {left} bytes of a datagram");

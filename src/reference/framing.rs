@@ -126,7 +126,7 @@ pub const FUNCTION: Framing = Framing {
     replies: "unchanged",
     datagram: "it runs on the datagram and must use all of it up",
     end: "asked with `eof` true while it consumes; a rest is logged and dropped",
-    malformed: "a fault in it, or a return that makes no sense",
+    malformed: "what it says is malformed; a fault in it, or a return that makes no sense",
 };
 
 /// Keys that stand beside a kind.

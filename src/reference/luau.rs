@@ -58,7 +58,11 @@ fn aliases(out: &mut String) {
     let _ = writeln!(out, "export type OptionName = {options}");
     comment(out, "", "What `server.shared` holds.");
     out.push_str("export type Shared = string | number | boolean\n");
-    comment(out, "", "A function as framing: returns `consumed, msg`, `consumed`, or `nil, need`.");
+    comment(
+        out,
+        "",
+        "A function as framing: returns `consumed, msg`, `consumed`, `nil, need`, or `nil, why`.",
+    );
     out.push_str("export type FramingFunction = (buffer: string, eof: boolean) -> ...any\n");
     framing_table(out, "FramingTable", &KEYS);
     comment(out, "", "How bytes become messages.");

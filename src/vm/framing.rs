@@ -12,10 +12,12 @@ use super::generation::Generation;
 use super::host::{LONGEST_TIME, Origin};
 use super::machine::Machine;
 use super::raw::{Argument, Given, Pinned};
+use super::reply::LONGEST_REASON;
 use super::trouble::Trouble;
 use super::value::kind;
 use crate::frame::{Field, Framing, Spec, Split, Splitter};
 use crate::script::Bundle;
+use crate::text::Printable;
 
 /// Framings of reads that are remembered by their text.
 const MOST_KNOWN: usize = 64;
@@ -256,7 +258,12 @@ fn understood(first: &Given<'_>, second: &Given<'_>) -> Result<Split, String> {
         (Given::Nothing, Given::Number(need)) => {
             Ok(Split::More { need: Some(whole("a number of bytes needed", *need)?) })
         }
-        (Given::Nothing, _) => Err(format!("{EXPECTED}: the second value is no number")),
+        (Given::Nothing, Given::Bytes(why)) => {
+            Ok(Split::Malformed(format!("{:.LONGEST_REASON$}", Printable(why))))
+        }
+        (Given::Nothing, _) => {
+            Err(format!("{EXPECTED}: the second value is neither a number nor a string"))
+        }
         (Given::Number(consumed), Given::Nothing) => {
             Ok(Split::Skip(whole("a number of bytes consumed", *consumed)?))
         }
@@ -269,8 +276,8 @@ fn understood(first: &Given<'_>, second: &Given<'_>) -> Result<Split, String> {
     }
 }
 
-const EXPECTED: &str = "a framing function returns consumed, message; consumed alone; or nil and perhaps the bytes \
-     needed";
+const EXPECTED: &str = "a framing function returns consumed, message; consumed alone; nil and perhaps the bytes \
+     needed; or nil and why the bytes are malformed";
 
 fn whole(what: &str, number: f64) -> Result<usize, String> {
     // Beyond what a buffer can hold, and exact below.

@@ -12,7 +12,7 @@ use crate::handler::Outcome;
 use crate::text::Printable;
 
 /// Reasons are cut to this many bytes: they are often a part of what a peer sent.
-const LONGEST_REASON: usize = 1024;
+pub(super) const LONGEST_REASON: usize = 1024;
 
 /// The results of a callback, understood.
 struct Answer<'a> {

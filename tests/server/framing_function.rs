@@ -187,7 +187,7 @@ const NONSENSE: [&str; 16] = [
     "0, \"message\"",
     "1, 42",
     "1, {}",
-    "nil, \"x\"",
+    "nil, true",
     "nil, 2",
     "nil, 2.5",
 ];
@@ -209,6 +209,26 @@ fn a_return_that_means_nothing_is_a_fault_and_ends_with_framing() {
         server.wait_log("gone: framing;");
         witness.exchange(b"x", b"<x>");
     }
+}
+
+#[test]
+fn malformed_bytes_are_the_fault_of_the_peer_and_end_with_framing() {
+    let server = brackets(
+        "function(buffer)
+           if buffer:byte() > 127 then return nil, \"a byte over 127\\n\" end
+           return 1, buffer:sub(1, 1)
+         end",
+    );
+    let (mut client, peer) = (server.tcp(), server.udp());
+    client.exchange(b"ab\xffc", b"<a><b>");
+    client.expect_eof();
+    peer.exchange(b"a\xff", b"<a>");
+    for line in server.wait_log_count("malformed message: ", 2) {
+        assert!(line.contains(r"malformed message: a byte over 127\n"), "{line}");
+        assert!(line.contains(" INFO "), "{line}");
+    }
+    server.wait_log_count("gone: framing;", 2);
+    server.assert_no_log("handler fault");
 }
 
 #[test]

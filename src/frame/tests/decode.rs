@@ -184,6 +184,7 @@ fn nonsense_of_a_function_is_refused() {
         (Ok(Split::More { need: Some(10) }), "message over the limit of 9 bytes"),
         (Ok(Split::More { need: Some(9) }), "cut message dropped: 3 bytes"),
         (Ok(Split::More { need: None }), "cut message dropped: 3 bytes"),
+        (Ok(Split::Malformed("no frame".to_owned())), "malformed message: no frame"),
         (Err("it failed".to_owned()), "the framing function failed: it failed"),
     ];
     for (split, why) in table {

@@ -111,12 +111,13 @@ fn random_answers_of_a_function_do_no_harm() {
         let split = move |offered: &[u8], _| {
             assert!(offered.len() <= max);
             let number = near(offered.len());
-            Ok(match kind.below(8) {
+            Ok(match kind.below(9) {
                 0 | 1 => Split::Skip(number),
                 2 => Split::More { need: Some(number.max(offered.len() + 1)) },
                 3 => Split::More { need: Some(number) },
                 4 | 5 => Split::More { need: None },
-                6 => return Err("it failed".to_owned()),
+                6 => Split::Malformed("no frame".to_owned()),
+                7 => return Err("it failed".to_owned()),
                 _ => Split::Message { consumed: number, message: offered.to_vec() },
             })
         };
