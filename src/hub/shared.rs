@@ -55,9 +55,7 @@ impl Shared {
     /// All keys, sorted.
     #[must_use]
     pub fn keys(&self) -> Vec<Arc<[u8]>> {
-        let mut keys = self.with(|store, now| store.keys(now));
-        keys.sort_unstable();
-        keys
+        self.with(|store, now| store.keys(now))
     }
 
     fn with<R>(&self, operation: impl FnOnce(&mut Store, Instant) -> R) -> R {

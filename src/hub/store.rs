@@ -1,6 +1,6 @@
 //! A bounded map of keys to values that may expire. Pure: no lock, and the time is given.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,6 @@ const OVERHEAD: usize = 192;
 /// Expired entries that one operation removes. Each adds one at most, so that the removal keeps
 /// up, and none pays for a million that expire at once. What they answer does not depend on it.
 const PURGED_AT_ONCE: usize = 64;
-
-/// A map of fewer places is not worth shrinking.
-const WORTH_SHRINKING: usize = 1024;
 
 /// What a key can hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +38,8 @@ pub enum IncrError {
 
 /// See the module.
 pub(super) struct Store {
-    entries: HashMap<Arc<[u8]>, Entry>,
+    /// A tree, because a hash map that grows would hold everybody up while it moves all of them.
+    entries: BTreeMap<Arc<[u8]>, Entry>,
     /// Which keys end, the next one first.
     ends: BTreeSet<(Instant, Arc<[u8]>)>,
     /// What all entries count together.
@@ -71,7 +69,7 @@ fn cost(key: &[u8], value: &Value) -> usize {
 
 impl Store {
     pub(super) fn new(limit: usize) -> Self {
-        Self { entries: HashMap::new(), ends: BTreeSet::new(), used: 0, limit }
+        Self { entries: BTreeMap::new(), ends: BTreeSet::new(), used: 0, limit }
     }
 
     /// Removes some of what has expired, the oldest first.
@@ -146,7 +144,7 @@ impl Store {
         was_there
     }
 
-    /// All keys, in no order.
+    /// All keys, in order.
     pub(super) fn keys(&self, now: Instant) -> Vec<Arc<[u8]>> {
         let live = self.entries.iter().filter(|(_, entry)| entry.is_live(now));
         live.map(|(key, _)| Arc::clone(key)).collect()
@@ -191,10 +189,6 @@ impl Store {
             }
             None => key,
         };
-        let places = self.entries.capacity();
-        if places > WORTH_SHRINKING && self.entries.len() < places / 4 {
-            self.entries.shrink_to(places / 2);
-        }
         Some(key)
     }
 }
@@ -360,17 +354,5 @@ mod tests {
         assert_eq!(store.set(b"k", text("vv"), None, now + SECOND), Err(Limit));
         assert_eq!(store.set(b"k", text("v"), None, now + SECOND), Ok(()));
         check(&store);
-    }
-
-    #[test]
-    fn a_map_that_was_large_is_small_again() {
-        let (mut store, now) = (Store::new(1 << 30), Instant::now());
-        for n in 0..100_000u32 {
-            store.set(&n.to_le_bytes(), Value::Flag(true), Some(SECOND), now).unwrap();
-        }
-        while !store.entries.is_empty() {
-            store.purge(now + SECOND);
-        }
-        assert!(store.entries.capacity() <= WORTH_SHRINKING, "{}", store.entries.capacity());
     }
 }

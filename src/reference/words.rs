@@ -90,7 +90,7 @@ pub const RAISED: [Word; 9] = [
         "Waiting does not work inside `coroutine.create` and `coroutine.wrap`.",
     ),
     word(
-        "NAME cannot wait inside a sort or gsub callback, a metamethod or an iterator",
+        "NAME cannot wait inside a sort or gsub callback or a metamethod",
         "Nor where Luau calls a function of the script from C. An iterator that is a function may wait.",
     ),
     word(

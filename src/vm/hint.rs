@@ -54,6 +54,7 @@ const HABITS: &[Habit] = &[
     habit("newproxy", NIL, "for a value that is like no other write {}"),
     habit("getfenv", NIL, "environments cannot be changed; _G holds the script's globals"),
     habit("setfenv", NIL, "environments cannot be changed; _G holds the script's globals"),
+    habit("server.shared.", "readonly", "write server.shared.set(key, value)"),
     habit("server.", "readonly", "server itself is fixed; keep values in fields of server.state"),
     habit("", "readonly", "libraries are read-only; write a function of your own"),
     habit("", "returned a number", "a reply is a string: return tostring(n)"),

@@ -204,7 +204,7 @@ impl Host {
         }
         if !can_yield {
             return Some(format!(
-                "{call} cannot wait inside a sort or gsub callback, a metamethod or an iterator"
+                "{call} cannot wait inside a sort or gsub callback or a metamethod"
             ));
         }
         None

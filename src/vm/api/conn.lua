@@ -68,7 +68,10 @@ function methods.flush(self)
   return settled(host.flush(conn, is_yieldable()))
 end
 
-function methods.read(self, spec)
+function methods.read(self, spec, more)
+  if more ~= nil then
+    error('conn:read takes one framing; a timeout goes into it: { "line", timeout = 5 }', 2)
+  end
   return settled(host.read(handle(self, "read"), spec, is_yieldable()))
 end
 

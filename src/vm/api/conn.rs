@@ -200,7 +200,11 @@ fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()>
         match done {
             Ok(value) => Ok((value, None)),
             Err(OptionError::BadValue(expected)) => {
-                let got = value.type_name();
+                let got = match &value {
+                    Value::Integer(number) => number.to_string(),
+                    Value::Number(number) => number.to_string(),
+                    other => other.type_name().to_owned(),
+                };
                 raised(lua, format!("conn:option: {name} expects {expected}, got {got}"))
             }
             Err(other) => Ok(refused(&other.to_string())),

@@ -15,7 +15,7 @@ local surfaced = parts.protected(host, arguments)
 parts.text(host)
 local wait = parts.tasks(host, arguments)
 local print = parts.log(host, arguments)
-parts.toolbox(host, expected)
+parts.toolbox(host, arguments)
 local new_conn, handle_of = parts.conn(host, arguments, wait)
 local server = parts.server(host, arguments, new_conn, handle_of)
 

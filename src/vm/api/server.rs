@@ -60,7 +60,7 @@ fn add_crowd(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
         let conns = shared.site.as_ref().map(|site| site.roster.conns()).unwrap_or_default();
         let list = lua.create_table()?;
         // Those that have no object yet come as handles, of which the prelude makes objects.
-        for conn in conns.iter().filter(|conn| !conn.is_outgoing()) {
+        for conn in conns.iter().filter(|conn| !conn.is_outgoing() && !conn.is_gone()) {
             let known = shared.objects.borrow().get(&conn.id).cloned();
             match known {
                 Some(object) => list.raw_push(object.value(lua)?)?,

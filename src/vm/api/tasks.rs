@@ -14,9 +14,19 @@ use crate::vm::host::{Call, LONGEST_TIME, SharedHost, WHILE_LOADING};
 use crate::vm::raw::Pinned;
 use crate::vm::tasks::Trigger;
 
-/// URLs that a script got wrong are shown to this many bytes, and what is wrong with them.
+/// URLs that a script got wrong are shown to this many bytes.
 const LONGEST_URL: usize = 128;
-const LONGEST_PROBLEM: usize = 512;
+
+/// What `connect` says of a URL that it cannot take; the hint may be empty.
+fn bad_url(url: &str, hint: &str) -> String {
+    let url = Printable(url.as_bytes());
+    let hint = Printable(hint.as_bytes());
+    let separator = if hint.0.is_empty() { "" } else { "; " };
+    format!(
+        "connect expects tcp://HOST:PORT, udp://HOST:PORT or unix://PATH, \
+         got '{url:.LONGEST_URL$}'{separator}{hint:.LONGEST_URL$}"
+    )
+}
 
 pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
@@ -51,18 +61,15 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
         }
         let address = match url.to_string_lossy().parse::<Address>() {
             Ok(Address::Unixgram(_)) => {
-                return Ok(Some("connect expects a tcp://, udp:// or unix:// URL".to_owned()));
+                return Ok(Some(bad_url(&url.to_string_lossy(), "")));
             }
             Ok(address) if address.takes_any_port() => {
                 return Ok(Some("connect expects a port from 1 to 65535, got 0".to_owned()));
             }
             Ok(address) => address,
             Err(AddressError { value, problem }) => {
-                let shown = Printable(value.as_bytes());
-                let problem = Printable(problem.as_bytes());
-                return Ok(Some(format!(
-                    "connect: '{shown:.LONGEST_URL$}': {problem:.LONGEST_PROBLEM$}"
-                )));
+                let hint = problem.split_once("; ").map_or("", |(_, hint)| hint);
+                return Ok(Some(bad_url(&value, hint)));
             }
         };
         let framings = match framings(&shared, &framing) {

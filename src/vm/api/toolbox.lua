@@ -1,12 +1,13 @@
 -- The Lua half of `json hex base64 hash random`, and of what the sandbox leaves of `debug` and
 -- `coroutine`: checks arguments, raises errors at the caller's line. Runs once per VM, by the
 -- prelude, before the sandbox is closed; that makes every table of the base read-only.
-local host, expected = ...
+local host, arguments = ...
 
 local base = _G
 local error, type = error, type
 local find, sub = string.find, string.sub
 local running, info = coroutine.running, debug.info
+local expected, expected_number = arguments.expected, arguments.expected_number
 
 -- The value if it is a string; else the error belongs to the caller of the API's function.
 local function checked_string(call, value)
@@ -103,7 +104,7 @@ base.random = {
     local most = host.most_random
     local is_whole = type(count) == "number" and count % 1 == 0
     if not is_whole or count < 0 or count > most then
-      error(expected("random.bytes", `a whole number from 0 to {most}`, count), 2)
+      error(expected_number("random.bytes", `a whole number from 0 to {most}`, count), 2)
     end
     local bytes, problem = host.random(count)
     if not bytes then
