@@ -225,7 +225,7 @@ impl Framing {
     /// true for a datagram as it arrived: an empty one is an empty message.
     ///
     /// Framings with a terminator split a datagram, a function has to use it up, and for all
-    /// others it is the message.
+    /// others it is the message; but of a rest `fixed` takes no more than it says.
     ///
     /// # Errors
     /// [`FrameError::Oversize`] and [`FrameError::Malformed`]; what is left of the datagram is
@@ -239,6 +239,10 @@ impl Framing {
             Codec::Line | Codec::Crlf => terminated::line(self.max, progress, rest, true),
             Codec::Delimiter(delimiter) => delimiter.decode(self.max, progress, rest, true),
             Codec::Custom(custom) => custom.decode_datagram(self.max, rest),
+            // A block behind a line that told its size; more may stand behind it.
+            Codec::Fixed(size) if !first && (1..rest.len()).contains(size) => {
+                all(self.max, &rest[..*size], true)
+            }
             _ => all(self.max, rest, true),
         }
     }

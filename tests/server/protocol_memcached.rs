@@ -215,6 +215,9 @@ fn over_udp_an_answer_is_one_datagram() {
     peer.send(b"get c\r\nversion\r\n");
     peer.expect(b"END\r\n");
     peer.expect(b"VERSION 1.0.0\r\n");
+    peer.send(b"set a 4 0 2\r\nhi\r\nget a\r\n");
+    peer.expect(b"STORED\r\n");
+    peer.expect(b"VALUE a 4 2\r\nhi\r\nEND\r\n");
     peer.exchange(b"set a 0 0 9\r\ntoo short\n", b"CLIENT_ERROR bad data chunk\r\n");
     peer.exchange(b"set a 0 0 9999999\r\nx\r\n", b"SERVER_ERROR object too large for cache\r\n");
     peer.exchange(b"get a\r\n", b"END\r\n");

@@ -60,6 +60,10 @@ fn a_store_gives_the_same_answers_over_every_transport() {
             (b"set k 1\r\n", &[]),
             (b"x\r\n", &[b"STORED\r\n"]),
             (b"get k\r\n", &[b"VALUE k 0 1\r\n", b"x\r\n", b"END\r\n"]),
+            (
+                b"set k 2\r\nhi\r\nget k\r\nset k 0\r\n\r\n",
+                &[b"STORED\r\n", b"VALUE k 0 2\r\n", b"hi\r\n", b"END\r\n", b"STORED\r\n"],
+            ),
             (b"nonsense\r\n", &[b"ERROR\r\n"]),
         ],
     );

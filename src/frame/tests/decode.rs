@@ -312,6 +312,17 @@ fn datagrams_are_split_at_terminators_only() {
 }
 
 #[test]
+fn a_count_takes_no_more_than_that_of_the_rest_of_a_datagram() {
+    for (rest, consumed) in [(&b"ab"[..], 2), (b"abc", 3), (b"abcd", 3)] {
+        let decoded = framing("fixed:3").decode_datagram(rest, false).unwrap().unwrap();
+        assert_eq!(decoded.consumed, consumed);
+        assert_eq!(decoded.message.bytes(rest), &rest[..consumed]);
+    }
+    let spoilt = Spec::parse("fixed:3,max=2").unwrap().once(9).decode_datagram(b"abcd", false);
+    assert_eq!(spoilt, Err(FrameError::Oversize { max: 2 }));
+}
+
+#[test]
 fn a_function_has_to_use_a_datagram_up() {
     assert_eq!(datagram(&lines(9), b"one\n#two##\n").unwrap(), ["one", "two##"]);
     assert_eq!(datagram(&lines(9), b"one\n##").unwrap(), ["one"]);

@@ -9,7 +9,6 @@ local LONGEST_KEY = 250
 local LARGEST = 1024 * 1024
 local LONGEST_RELATIVE = 60 * 60 * 24 * 30 -- larger expiry times are seconds since 1970
 local PATIENCE = 10 -- seconds for a block to arrive
-local LARGEST_DATAGRAM = 65507
 local PIECE = 32 * 1024 -- of a block that is thrown away
 local END_OF_BLOCK = "\r\n"
 
@@ -137,12 +136,12 @@ local function store(conn, command, key, flags, expires, size, unique)
     return TOO_LARGE
   end
   local whole = size + #END_OF_BLOCK
-  local block = conn:read({ fixed = whole, max = LARGEST_DATAGRAM + whole, timeout = PATIENCE })
+  local block = conn:read({ fixed = whole, max = whole, timeout = PATIENCE })
   if not block then
     conn:send(BAD_CHUNK)
     return conn:close()
   elseif #block ~= whole or block:sub(-#END_OF_BLOCK) ~= END_OF_BLOCK then
-    return BAD_CHUNK -- the rest of a datagram may have another size
+    return BAD_CHUNK -- the rest of a datagram may be shorter
   end
   local item = { flags = flags, expires = deadline(expires), value = block:sub(1, size) }
   local old = find(key)
