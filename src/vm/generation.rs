@@ -2,7 +2,7 @@
 //! the callbacks it returned checked. Several may be alive in a VM; which one is live is the
 //! module root's business.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +107,8 @@ pub struct Generation {
     pub(super) origin: Rc<Origin>,
     pub(super) bundle: Arc<Bundle>,
     /// The VM that its functions belong to.
+    /// What it owned has ended, and so does what a call of it still makes.
+    ended: Cell<bool>,
     pub(super) machine: Rc<Machine>,
     /// There once its body has run.
     contents: OnceCell<Contents>,
@@ -139,6 +141,7 @@ impl Generation {
         let fault = |trouble| Box::new(Fault::loading(trouble, &label, bundle));
         let generation = Rc::new(Self {
             origin: Rc::clone(&origin),
+            ended: Cell::new(false),
             bundle: Arc::clone(bundle),
             machine: Rc::clone(machine),
             contents: OnceCell::new(),
@@ -206,8 +209,19 @@ impl Generation {
 
     /// The callback of that name, if the script has it.
     pub(super) fn callback(&self, name: Name) -> Option<&Callback> {
+    /// Whether `owner` has ended with it, so that whatever it makes ends at once.
+    pub(super) fn has_ended_for(&self, owner: Owner) -> bool {
+        self.ended.get() && owner == Owner::Generation(self.origin.serial)
+    }
+
+    /// Whether it was retired or refused.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
         self.contents.get()?.callbacks[name as usize].as_ref()
     }
+        self.ended.set(true);
 
     /// Ends the timers, tasks and connections that it made.
     pub(super) fn end(&self) {

@@ -113,8 +113,7 @@ impl Tasks {
         if self.all.borrow().len() >= MOST_TASKS {
             return None;
         }
-        let id = self.ids.get() + 1;
-        self.ids.set(id);
+        let id = self.next_id();
         let due = Instant::now() + delay;
         let mut owners = self.owners.borrow_mut();
         let things = owners.entry(owner).or_default();
@@ -130,6 +129,12 @@ impl Tasks {
         let task = Task { id, trigger, function, generation, conn, owner, due, running };
         self.all.borrow_mut().insert(id, Rc::new(task));
         Some(id)
+    }
+
+    /// A number that no other task has.
+    pub(super) fn next_id(&self) -> u64 {
+        self.ids.set(self.ids.get() + 1);
+        self.ids.get()
     }
 
     fn schedule(&self, due: Instant, id: u64) {

@@ -189,3 +189,38 @@ fn a_body_may_not_start_anything() {
         }
     }
 }
+
+#[test]
+fn what_an_on_close_makes_after_its_generation_has_ended_never_runs() {
+    let script = |number: usize| {
+        format!(
+            "-- version {number}
+             return {{
+               on_message = function(msg) return msg end,
+               on_close = function()
+                 log.info(\"closes;\")
+                 repeat sleep(0.01) until server.generation == 2 or server.state.go
+                 every(0.01, function() log.info(\"ticks {number};\") end)
+                 spawn(function() log.info(\"spawned {number};\") end)
+                 after(0.2, function() log.info(\"after {number};\") end)
+                 log.info(\"has made them;\")
+               end,
+               on_unload = function() server.state.go = true end,
+             }}"
+        )
+    };
+    let server = Server::builder().script(&script(1)).start();
+    let mut client = server.tcp();
+    client.exchange(b"a", b"a");
+    drop(client);
+    server.wait_log("closes;");
+    server.save("handler.lua", &script(2));
+    server.wait_log("generation 2 is live");
+    server.wait_log("has made them;");
+    // The same of the live generation does run, for longer than that of the other would take.
+    drop(server.tcp());
+    server.wait_log("after 2;");
+    server.assert_no_log("ticks 1;");
+    server.assert_no_log("spawned 1;");
+    server.assert_no_log("after 1;");
+}

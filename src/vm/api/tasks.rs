@@ -39,8 +39,11 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
             _ => Trigger::Spawn,
         };
         let Some(generation) = shared.generation() else { return Ok(None) };
-        let function = Pinned::new(lua, function)?;
         let owner = (shared.owner(), shared.owning_conn());
+        if generation.has_ended_for(owner.0) {
+            return Ok(Some(shared.tasks.next_id()));
+        }
+        let function = Pinned::new(lua, function)?;
         Ok(shared.tasks.add(trigger, period, function, generation, owner))
     };
     table.raw_set("add_task", lua.create_function(add)?)?;
@@ -83,9 +86,14 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
         let limit = Duration::from_secs_f64(seconds.min(LONGEST_TIME));
         let dialling = dialler(Call { address, limit, framings });
         let (owner, tasks) = (shared.owner(), Rc::clone(&shared.tasks));
+        let generation = shared.generation();
         let dialling = Box::pin(async move {
             let conn = dialling.await?;
-            tasks.adopt(owner, &conn);
+            if generation.is_some_and(|generation| generation.has_ended_for(owner)) {
+                conn.close();
+            } else {
+                tasks.adopt(owner, &conn);
+            }
             Ok(conn)
         });
         Ok(shared.wait("connect", state, can_yield, Wait::Dial(dialling)))
