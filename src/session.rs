@@ -21,7 +21,7 @@ use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::conn::{Conn, IdleLimit, ReadEnd, Reason, Received};
-use crate::frame::Framing;
+use crate::frame::{FrameError, Framing};
 use crate::handler::{Event, Handler, Kind, Outcome, Step, finish, serve_penalty};
 use crate::net::Stream;
 use crate::service::Service;
@@ -464,6 +464,11 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             }
             let step = self.service.handler.start(&self.conn, Event::Message(message));
             used += decoded.consumed;
+                // The end comes next, as it does behind a whole message.
+                Err(error @ FrameError::Cut { .. }) => {
+                    self.conn.note_frame_error(&error);
+                    return (bytes.len(), Pause::Empty);
+                }
             match step {
                 Step::Done(Outcome::Done { .. } | Outcome::Rejected) => {}
                 step => return (used, Pause::Call(step)),
@@ -485,7 +490,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     fn poll_first_message(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
         match self.input.has_message(&self.conn.framing()) {
             Ok(true) => return Poll::Ready(self.begin_conversation()),
-            Ok(false) if self.input.has_ended() => {
+            Ok(false) | Err(FrameError::Cut { .. }) if self.input.has_ended() => {
                 self.input.drop_rest(&self.conn);
                 return Poll::Ready(self.start(Event::Eof));
             }
@@ -540,7 +545,8 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         let mut buffer = self.conn.buffer();
         match self.input.take_message(framing, &self.conn, &mut buffer) {
             Ok(true) => Ok(Some(buffer)),
-            Ok(false) => {
+            // Of a cut message the rest is dropped with the end.
+            Ok(false) | Err(FrameError::Cut { .. }) => {
                 self.conn.recycle(buffer);
                 Ok(None)
             }

@@ -99,12 +99,12 @@ impl Input {
         }
         self.follow(framing);
         let rest = &self.bytes[self.start..];
-        let found = framing.decode(&mut self.progress, rest, self.ended)?.is_some();
-        if found {
+        let found = framing.decode(&mut self.progress, rest, self.ended);
+        if matches!(found, Ok(Some(_))) {
             self.progress = Progress::default();
         }
         self.start += self.progress.take_skipped();
-        Ok(found)
+        found.map(|found| found.is_some())
     }
 
     /// Takes the first message by `framing` into `buffer`; says whether there is one.

@@ -225,3 +225,25 @@ fn on_eof_runs_after_the_last_message() {
     client.half_close();
     assert_eq!(client.read_to_end(), b"<one>\n<two>\n<three>\nlast\nwords\n");
 }
+
+#[test]
+fn on_eof_is_told_of_an_end_within_a_counted_message() {
+    let server = Server::builder()
+        .script(
+            "return {
+               framing = \"length:u16be\",
+               on_message = function(msg) return msg end,
+               on_eof = function(conn)
+                 conn:send(\"cut\")
+                 after(0.05, function() conn:send(\"later\") conn:close() end)
+                 return true
+               end,
+             }",
+        )
+        .start();
+    let mut client = server.tcp();
+    client.send(b"\0\x03one\0\x05ab");
+    client.half_close();
+    assert_eq!(client.read_to_end(), b"\0\x03one\0\x03cut\0\x05later");
+    server.wait_log("cut message dropped: 4 bytes");
+}
