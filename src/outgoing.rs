@@ -108,7 +108,7 @@ impl<H: Handler> Peer<H> {
         let flushed = self.poll_flush(context);
         // Nothing else is noted here than what the next lines look at.
         drop(self.outgoing.take_noted());
-        if let Some(reason) = self.conn.ordered_end() {
+        if let Some(reason) = self.conn.due_end() {
             if flushed.is_ready() || !self.conn.is_sending() {
                 return Poll::Ready(reason);
             }

@@ -203,9 +203,10 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         let flushed = match self.poll_flush(context) {
             Poll::Ready(Ok(())) => true,
             Poll::Ready(Err(reason)) => {
-                // Whoever waits for this queue is told, so that the callback comes to its end.
+                // Whoever waits for this queue or for a message is told, so that the callback comes
+                // to its end.
                 self.conn.break_off(reason);
-                false
+                return Poll::Ready(Progress::Made);
             }
             Poll::Pending => false,
         };
@@ -214,14 +215,15 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             if let Some(reason) = self.conn.ordered_end() {
                 return Poll::Ready(Progress::End(reason));
             }
-            if !flushed {
+            if flushed {
+                if let Some(reason) = self.due_end() {
+                    return Poll::Ready(Progress::End(reason));
+                }
+                if self.is_new_generation() {
+                    return Poll::Ready(self.enter_generation());
+                }
+            } else if !self.conn.is_being_read() {
                 return Poll::Pending;
-            }
-            if let Some(reason) = self.due_end() {
-                return Poll::Ready(Progress::End(reason));
-            }
-            if self.is_new_generation() {
-                return Poll::Ready(self.enter_generation());
             }
         }
         if self.conn.ordered_end().is_some() {

@@ -145,7 +145,7 @@ impl Drop for Reading {
         conn.inbox.slot.take();
         conn.inbox.reader.take();
         // What this read has left is for whoever comes next.
-        if conn.has_datagrams() {
+        if conn.is_stream() || conn.has_datagrams() {
             conn.wake();
         }
     }
@@ -269,18 +269,20 @@ impl Conn {
         waiting.used = used;
     }
 
-    fn serve_read_from_datagrams(&self) {
+    fn serve_read_from_datagrams(self: &Rc<Self>) {
         if !self.has_datagrams() {
             return;
         }
         let Some(framing) = self.wanted_framing() else { return };
         match self.next_datagram_message(&framing) {
-            Ok(None) => {}
+            // Who receives for an outgoing connection looks for more only when asked.
+            Ok(None) => self.wake_task(),
             Ok(Some(message)) => self.answer_read(Received::Message(message)),
             Err(error) => {
                 let reason = self.note_frame_error(&error);
                 self.spoil(reason);
                 self.end_reads(reason.into());
+                self.wake();
             }
         }
     }

@@ -92,3 +92,4 @@ mod timers_owned;
 mod toolbox;
 mod unix;
 mod vm_traps;
+mod waking;
