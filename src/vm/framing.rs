@@ -185,10 +185,11 @@ fn entries(table: &Table) -> Result<Vec<(String, Value)>, String> {
             Value::Integer(1) => String::new(),
             #[expect(clippy::float_cmp, reason = "a key is exactly 1 or another one")]
             Value::Number(key) if *key == 1.0 => String::new(),
-            other => {
-                let key = other.to_string().unwrap_or_default();
-                return Err(format!("a framing has no field [{key}]"));
-            }
+            Value::Integer(key) => return Err(format!("a framing has no field [{key}]")),
+            Value::Number(key) => return Err(format!("a framing has no field [{key}]")),
+            // By its type alone: `__tostring` is code of the script, which mlua would call, and
+            // through whose frames no call can be ended.
+            other => return Err(format!("a framing has no field [{}]", kind(other))),
         };
         entries.push((name, value));
     }
