@@ -206,6 +206,9 @@ impl Conn {
             info!(conn = %self, "{error}");
         }
         match error {
+        if self.is_gone() {
+            return;
+        }
             FrameError::Oversize { .. } => Reason::Oversize,
             FrameError::Malformed(_) | FrameError::Fault(_) => Reason::Framing,
             FrameError::Cut { .. } => Reason::Eof,
@@ -375,6 +378,9 @@ impl Conn {
         self.phase.get() == Phase::Gone
     }
 
+        // A function among them may know this connection, and then neither would ever be freed.
+        let raw = Rc::new(Framing::raw());
+        self.framings.replace(Framings { read: Rc::clone(&raw), reply: raw });
     /// Whether what is queued will still be sent.
     #[must_use]
     pub fn is_sending(&self) -> bool {

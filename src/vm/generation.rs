@@ -310,7 +310,14 @@ impl Drop for Generation {
     fn drop(&mut self) {
         let host = &self.machine.host;
         host.generations.borrow_mut().remove(&self.origin.serial);
-        host.bundles.borrow_mut().remove(&self.number());
+        // One that was refused may end after the next with its number has begun.
+        let mut bundles = host.bundles.borrow_mut();
+        let own = bundles.get(&self.number()).is_some_and(|known| Arc::ptr_eq(known, &self.bundle));
+        if !own {
+            return;
+        }
+        bundles.remove(&self.number());
+        drop(bundles);
         // Without an entry there is nothing to remove.
         let _ = self.machine.lua.unset_named_registry_value(&environment_key(self.number()));
     }
