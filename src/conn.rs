@@ -194,7 +194,21 @@ impl Conn {
         self.change_framings(script);
     }
 
+    /// The VM is gone that functions among its framings belong to: those of the script are in
+    /// force, unless it has others of its own.
+    pub fn leave_vm(&self, script: Framings) {
+        let framings = self.framings.borrow();
+        let has_function = framings.read.is_function() || framings.reply.is_function();
+        drop(framings);
+        if has_function || !self.has_own_framings.get() {
+            self.drop_own_framing(script);
+        }
+    }
+
     fn change_framings(&self, framings: Framings) {
+        if self.is_gone() {
+            return;
+        }
         self.framings.replace(framings);
         self.wake_task();
     }
@@ -206,9 +220,6 @@ impl Conn {
             info!(conn = %self, "{error}");
         }
         match error {
-        if self.is_gone() {
-            return;
-        }
             FrameError::Oversize { .. } => Reason::Oversize,
             FrameError::Malformed(_) | FrameError::Fault(_) => Reason::Framing,
             FrameError::Cut { .. } => Reason::Eof,
@@ -367,6 +378,9 @@ impl Conn {
     pub fn mark_gone(self: &Rc<Self>) {
         self.phase.set(Phase::Gone);
         self.options.take();
+        // A function among them may know this connection, and then neither would ever be freed.
+        let raw = Rc::new(Framing::raw());
+        self.framings.replace(Framings { read: Rc::clone(&raw), reply: raw });
         self.end_reads(ReadEnd::Closed);
         self.wake();
         self.progressed();
@@ -378,9 +392,6 @@ impl Conn {
         self.phase.get() == Phase::Gone
     }
 
-        // A function among them may know this connection, and then neither would ever be freed.
-        let raw = Rc::new(Framing::raw());
-        self.framings.replace(Framings { read: Rc::clone(&raw), reply: raw });
     /// Whether what is queued will still be sent.
     #[must_use]
     pub fn is_sending(&self) -> bool {

@@ -179,6 +179,12 @@ impl Framing {
         matches!(self.codec, Codec::Raw)
     }
 
+    /// Whether it is a function of the script.
+    #[must_use]
+    pub fn is_function(&self) -> bool {
+        matches!(self.codec, Codec::Custom(_))
+    }
+
     /// The bytes that a message may have.
     #[inline]
     #[must_use]

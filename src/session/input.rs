@@ -1,7 +1,7 @@
 //! The bytes of a stream that were read and not handled yet. Its buffer is borrowed from the
 //! worker's spare ones while there is something in it, so an idle connection holds none.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use tracing::info;
 
@@ -16,7 +16,8 @@ pub(super) struct Input {
     start: usize,
     /// What is known of the first message by `framing`.
     progress: Progress,
-    framing: Option<Rc<Framing>>,
+    /// Not kept alive by this: a function among them may hold much.
+    framing: Weak<Framing>,
     ended: bool,
 }
 
@@ -37,8 +38,8 @@ impl Input {
 
     /// Forgets what was known of the first message by another framing.
     fn follow(&mut self, framing: &Rc<Framing>) {
-        if !self.framing.as_ref().is_some_and(|known| Rc::ptr_eq(known, framing)) {
-            self.framing = Some(Rc::clone(framing));
+        if self.framing.as_ptr() != Rc::as_ptr(framing) {
+            self.framing = Rc::downgrade(framing);
             self.progress = Progress::default();
         }
     }

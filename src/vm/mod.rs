@@ -223,6 +223,8 @@ impl Vm {
         let old = self.live.replace(Rc::clone(generation));
         if !Rc::ptr_eq(&old.machine, &generation.machine) {
             old.machine.retire();
+            // What frames them now would keep the VM that is gone, and all its data.
+            self.site.roster.for_each(|conn| conn.leave_vm(generation.framings()));
             warn!(
                 used = %bytesize::ByteSize::b(old.machine.lua.used_memory() as u64),
                 limit = %bytesize::ByteSize::b(self.config.memory as u64),
