@@ -180,6 +180,18 @@ impl Host {
     /// Notes that the running call is about to wait; the text says why it cannot.
     pub(super) fn wait(
         &self,
+    /// The generation whose rules are in force for `conn`; the running call may be of another one.
+    pub(super) fn entered_generation(&self, conn: &Conn) -> Option<Rc<Generation>> {
+        let own = self.generation().filter(|own| own.number() == conn.generation());
+        own.or_else(|| {
+            let generations = self.generations.borrow();
+            let alive = generations.values().filter_map(Weak::upgrade);
+            // A number may have been that of others which were refused.
+            let mut of_number = alive.filter(|other| other.number() == conn.generation());
+            of_number.find(|other| !other.has_ended())
+        })
+    }
+
         call: &str,
         state: usize,
         can_yield: bool,

@@ -31,6 +31,7 @@ mod framing_function;
 mod framing_function_calls;
 mod framing_kinds;
 mod framing_switch;
+mod framing_lives;
 mod handler_api;
 mod handler_callbacks;
 mod handler_conn;

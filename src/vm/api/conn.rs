@@ -145,7 +145,8 @@ fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()>
         let conn = &handle.0;
         let Some(generation) = shared.generation() else { return Ok(refused(CLOSED)) };
         if spec.is_nil() {
-            conn.drop_own_framing(generation.framings());
+            let entered = shared.entered_generation(conn).unwrap_or(generation);
+            conn.drop_own_framing(entered.framings());
         } else {
             match Maker::outliving(&generation).standing(&spec) {
                 Ok(framing) => conn.set_own_framing(&framing),
