@@ -13,7 +13,7 @@ use super::api::environment_key;
 use super::compile::compile;
 use super::fault::Fault;
 use super::framing::Maker;
-use super::host::{LONGEST_TIME, Label, Origin};
+use super::host::{LONGEST_TIME, Label, Origin, SHORTEST_TIMEOUT};
 use super::machine::{Machine, Place};
 use super::raw::{self, Pinned};
 use super::tasks::Owner;
@@ -92,9 +92,6 @@ const SETTINGS: [&str; 4] = ["framing", "reply_framing", "idle_timeout", "peer_t
 /// What sessions go by unless the script says otherwise.
 const DEFAULT_RULES: Rules = Rules { idle_timeout: None, peer_timeout: Duration::from_secs(60) };
 
-/// A shorter timeout would have a worker do nothing else.
-const SHORTEST_TIMEOUT: f64 = 0.001;
-
 /// A function of the script that is called for some event.
 pub(super) struct Callback {
     pub(super) function: Pinned,
@@ -107,11 +104,11 @@ pub struct Generation {
     pub(super) origin: Rc<Origin>,
     pub(super) bundle: Arc<Bundle>,
     /// The VM that its functions belong to.
-    /// What it owned has ended, and so does what a call of it still makes.
-    ended: Cell<bool>,
     pub(super) machine: Rc<Machine>,
     /// There once its body has run.
     contents: OnceCell<Contents>,
+    /// What it owned has ended, and so does what a call of it still makes.
+    ended: Cell<bool>,
 }
 
 /// What the body of a script returned.
@@ -141,10 +138,10 @@ impl Generation {
         let fault = |trouble| Box::new(Fault::loading(trouble, &label, bundle));
         let generation = Rc::new(Self {
             origin: Rc::clone(&origin),
-            ended: Cell::new(false),
             bundle: Arc::clone(bundle),
             machine: Rc::clone(machine),
             contents: OnceCell::new(),
+            ended: Cell::new(false),
         });
         let host = &machine.host;
         host.bundles.borrow_mut().insert(number, Arc::clone(bundle));
@@ -209,6 +206,9 @@ impl Generation {
 
     /// The callback of that name, if the script has it.
     pub(super) fn callback(&self, name: Name) -> Option<&Callback> {
+        self.contents.get()?.callbacks[name as usize].as_ref()
+    }
+
     /// Whether `owner` has ended with it, so that whatever it makes ends at once.
     pub(super) fn has_ended_for(&self, owner: Owner) -> bool {
         self.ended.get() && owner == Owner::Generation(self.origin.serial)
@@ -219,12 +219,9 @@ impl Generation {
         self.ended.get()
     }
 
-        self.contents.get()?.callbacks[name as usize].as_ref()
-    }
-        self.ended.set(true);
-
     /// Ends the timers, tasks and connections that it made.
     pub(super) fn end(&self) {
+        self.ended.set(true);
         self.machine.host.tasks.end(Owner::Generation(self.origin.serial));
     }
 }

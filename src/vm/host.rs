@@ -113,6 +113,9 @@ pub(super) struct Label {
 /// Longer times are cut to this many seconds: a hundred years, which every clock can hold.
 pub(super) const LONGEST_TIME: f64 = 100.0 * 365.25 * 86_400.0;
 
+/// A shorter timeout, in seconds, would have a worker do nothing else.
+pub(super) const SHORTEST_TIMEOUT: f64 = 0.001;
+
 /// The text for what a body must not do.
 pub(super) const WHILE_LOADING: &str = "not while loading; use on_load";
 
@@ -177,9 +180,6 @@ impl Host {
         self.generations.borrow().get(&self.origin.borrow().serial).and_then(Weak::upgrade)
     }
 
-    /// Notes that the running call is about to wait; the text says why it cannot.
-    pub(super) fn wait(
-        &self,
     /// The generation whose rules are in force for `conn`; the running call may be of another one.
     pub(super) fn entered_generation(&self, conn: &Conn) -> Option<Rc<Generation>> {
         let own = self.generation().filter(|own| own.number() == conn.generation());
@@ -192,6 +192,9 @@ impl Host {
         })
     }
 
+    /// Notes that the running call is about to wait; the text says why it cannot.
+    pub(super) fn wait(
+        &self,
         call: &str,
         state: usize,
         can_yield: bool,

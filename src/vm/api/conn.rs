@@ -11,7 +11,7 @@ use crate::net::Endpoint;
 use crate::net::option::{Knob, KnobValue, OptionError};
 use crate::text::{Printable, nearest};
 use crate::vm::framing::{Maker, ReadSpec};
-use crate::vm::host::{LONGEST_TIME, SharedHost};
+use crate::vm::host::{LONGEST_TIME, SHORTEST_TIMEOUT, SharedHost};
 use crate::vm::raw::Pinned;
 
 /// What a conn table holds: the connection itself, so that its fields outlive it.
@@ -165,7 +165,8 @@ fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()>
             None => IdleLimit::Rule,
             Some(0.0) => IdleLimit::Own(None),
             Some(seconds) => {
-                IdleLimit::Own(Some(Duration::from_secs_f64(seconds.min(LONGEST_TIME))))
+                let seconds = seconds.clamp(SHORTEST_TIMEOUT, LONGEST_TIME);
+                IdleLimit::Own(Some(Duration::from_secs_f64(seconds)))
             }
         });
         Ok(DONE)
