@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::conn::{Conn, Framings, ReadEnd, Reading, Reason, Received};
 use crate::net::dial::DialError;
+use crate::turn::Turn;
 
 /// Something that happened to a connection.
 #[derive(Debug, Clone, Copy)]
@@ -204,10 +205,19 @@ pub async fn finish<H: Handler>(handler: &H, conn: &Rc<Conn>, step: Step<H::Call
 
 /// Goes on with a callback to its end, waits included.
 pub async fn follow<H: Handler>(handler: &H, mut step: Step<H::Call>) -> Outcome {
+    let mut turn = Turn::begin();
     loop {
         match step {
             Step::Done(outcome) => return outcome,
             Step::Wait(call, wait) => {
+                // Datagrams that wait already are read at once, each with a budget of its own.
+                if let Wait::Read(reading, _) = &wait
+                    && !reading.conn().is_stream()
+                    && turn.is_over()
+                {
+                    yield_now().await;
+                    turn = Turn::begin();
+                }
                 let (woken, read) = tokio::select! {
                     biased;
                     woken = wait_for(wait) => woken,
@@ -247,7 +257,11 @@ pub async fn wait_for(wait: Wait) -> (Woken, Option<Rc<Conn>>) {
             };
             (Woken::Received(received), Some(Rc::clone(reading.conn())))
         }
-        Wait::Dial(dialling) => (Woken::Dialled(dialling.await), None),
+        Wait::Dial(dialling) => {
+            // Many are made, or refused, at once, and each begins a new budget.
+            yield_now().await;
+            (Woken::Dialled(dialling.await), None)
+        }
     }
 }
 

@@ -25,7 +25,7 @@
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
 //! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `hash`,
-//! `reference`, `text`. [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor
+//! `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor
 //! Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`, clap in
 //! `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/stack.rs` and `vm/budget.rs` alone.
 //!
@@ -50,6 +50,7 @@ mod service;
 mod session;
 pub mod settings;
 pub mod text;
+mod turn;
 mod vm;
 mod watch;
 mod worker;

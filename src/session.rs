@@ -12,12 +12,13 @@ mod input;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::ReadBuf;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::conn::{Conn, IdleLimit, ReadEnd, Reason, Received};
@@ -25,6 +26,7 @@ use crate::frame::{FrameError, Framing};
 use crate::handler::{Event, Handler, Kind, Outcome, Step, finish, serve_penalty};
 use crate::net::Stream;
 use crate::service::Service;
+use crate::turn::Turn;
 use end::reason_of;
 use input::Input;
 
@@ -36,7 +38,8 @@ const STEPS_PER_TURN: usize = 64;
 /// connection with slow calls holds others up by one of them and not by eight.
 const LONGEST_TURN: Duration = Duration::from_millis(1);
 
-/// Messages between two looks at the clock, which costs as much as a small call.
+/// Messages between two looks at the finer clock, which costs as much as a small call; between
+/// them [`Turn`] tells of calls that are slow.
 const MESSAGES_PER_LOOK: usize = 16;
 
 /// Serves a connection that was accepted until it is gone, `on_close` included.
@@ -170,13 +173,15 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
 
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Reason> {
         self.conn.register(context.waker());
+        let turn = Turn::begin();
         let mut begin = None;
         for _ in 0..STEPS_PER_TURN {
-            // Most turns are one message and do not look at the clock at all.
+            // Most turns are one message and do not look at the finer clock at all.
             if begin.is_some_and(|begin: Instant| begin.elapsed() > LONGEST_TURN) {
                 break;
             }
             match ready!(self.poll_step(context)) {
+                Progress::Made if turn.is_over() => break,
                 Progress::Made => {
                     begin.get_or_insert_with(Instant::now);
                 }
@@ -185,7 +190,9 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         }
         // What the calls have sent does not wait for the others.
         let _ = self.poll_flush(context);
-        context.waker().wake_by_ref();
+        // Woken once the runtime has looked for new input: with a mere wake it would look only
+        // after some sixty such turns.
+        let _ = pin!(yield_now()).poll(context);
         Poll::Pending
     }
 
@@ -449,6 +456,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     /// Has the messages at the front of `bytes` answered; says how many bytes are done with.
     fn answer(&mut self, bytes: &[u8]) -> (usize, Pause<H::Call>) {
         let mut used = 0;
+        let turn = Turn::begin();
         let mut begin = None;
         for count in 1.. {
             let framing = self.conn.framing();
@@ -456,6 +464,11 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             let decoded = match self.input.decode(&framing, rest) {
                 Ok(Some(decoded)) => decoded,
                 Ok(None) => return (used + self.input.take_skipped(), Pause::Empty),
+                // The end comes next, as it does behind a whole message.
+                Err(error @ FrameError::Cut { .. }) => {
+                    self.conn.note_frame_error(&error);
+                    return (bytes.len(), Pause::Empty);
+                }
                 Err(error) => return (used, Pause::Spoiled(self.conn.note_frame_error(&error))),
             };
             let message = decoded.message.bytes(rest);
@@ -466,17 +479,12 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             }
             let step = self.service.handler.start(&self.conn, Event::Message(message));
             used += decoded.consumed;
-                // The end comes next, as it does behind a whole message.
-                Err(error @ FrameError::Cut { .. }) => {
-                    self.conn.note_frame_error(&error);
-                    return (bytes.len(), Pause::Empty);
-                }
             match step {
                 Step::Done(Outcome::Done { .. } | Outcome::Rejected) => {}
                 step => return (used, Pause::Call(step)),
             }
             // What is behind a close is dropped, what is behind a full queue waits.
-            if self.conn.ordered_end().is_some() || !self.conn.has_room() {
+            if self.conn.ordered_end().is_some() || !self.conn.has_room() || turn.is_over() {
                 return (used, Pause::Turn);
             }
             if count % MESSAGES_PER_LOOK == 0

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top: each may name those behind it.
-const LAYERS: [&str; 23] = [
+const LAYERS: [&str; 24] = [
     "main",
     "cli",
     "server",
@@ -31,6 +31,7 @@ const LAYERS: [&str; 23] = [
     "hash",
     "reference",
     "text",
+    "turn",
 ];
 
 /// Libraries, and the one module that names each.

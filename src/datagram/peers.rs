@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::task::yield_now;
 use tracing::debug;
 
 use super::Site;
@@ -16,6 +17,7 @@ use crate::conn::{Conn, Identity, Outbox, Outgoing, ReadEnd, Reason};
 use crate::handler::{Event, Handler, Kind, Outcome, Step, finish, run, serve_penalty};
 use crate::net::Endpoint;
 use crate::service::{Entry, Service};
+use crate::turn::Turn;
 
 /// Source ports whose services answer whatever they get: a datagram that claims to come from one
 /// would have two servers answer each other for ever, or us flood somebody. Echo, discard,
@@ -109,6 +111,7 @@ impl<H: Handler + 'static> Table<H> {
     fn answer(self: &Rc<Self>, peer: &Rc<Peer<H>>, data: &[u8]) {
         let conn = &peer.conn;
         let mut used = 0;
+        let turn = Turn::begin();
         loop {
             let rest = &data[used..];
             let decoded = match conn.framing().decode_datagram(rest, used == 0) {
@@ -129,6 +132,10 @@ impl<H: Handler + 'static> Table<H> {
             }
             if peer.busy.get() {
                 return conn.put_datagram_back(data.to_vec(), used);
+            }
+            if turn.is_over() {
+                conn.put_datagram_back(data.to_vec(), used);
+                return conn.wake();
             }
         }
     }
@@ -196,8 +203,13 @@ impl<H: Handler + 'static> Table<H> {
     async fn follow(self: Rc<Self>, peer: Rc<Peer<H>>, mut kind: Kind, step: Step<H::Call>) {
         let conn = &peer.conn;
         let mut outcome = finish(self.handler(), conn, step).await;
+        let mut turn = Turn::begin();
         loop {
             serve_penalty(self.handler(), conn).await;
+            if turn.is_over() {
+                yield_now().await;
+                turn = Turn::begin();
+            }
             if let Some(reason) = self.end_after(conn, kind, &outcome) {
                 return self.end(&peer, reason);
             }
