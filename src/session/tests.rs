@@ -133,7 +133,7 @@ impl Scene {
     /// Lets others run until the handler has seen `count` events.
     async fn seen(&self, count: usize) {
         while self.service.handler.seen.borrow().len() < count {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
     }
 

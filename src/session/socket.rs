@@ -1,0 +1,101 @@
+//! Bytes in and out of the socket of a stream connection, and how long it has been silent.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::ReadBuf;
+use tokio::time::{Instant, sleep_until};
+
+use super::end::reason_of;
+use super::{Progress, Session};
+use crate::conn::{IdleLimit, Reason};
+use crate::handler::Handler;
+use crate::net::Stream;
+
+impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
+    /// Something arrived or left; the clock is asked only where silence counts.
+    pub(super) fn note_activity(&self) {
+        if self.idle_timeout().is_some() {
+            self.conn.touch();
+        }
+    }
+
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        match self.conn.idle_limit() {
+            _ if self.conn.is_outgoing() => None,
+            IdleLimit::Rule => self.service.idle_timeout(),
+            IdleLimit::Own(limit) => limit,
+        }
+    }
+
+    /// Reads what is there into what is kept; pending where nothing is.
+    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        let service = Rc::clone(&self.service);
+        let mut scratch = service.scratch.borrow_mut();
+        match self.poll_read(context, &mut scratch) {
+            Poll::Ready(Ok(0)) => self.input.end(),
+            Poll::Ready(Ok(length)) => self.input.keep(&scratch[..length], &self.conn),
+            Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
+            Poll::Pending => {
+                drop(scratch);
+                return match ready!(self.poll_idle(context)) {
+                    Progress::Made => Poll::Ready(Ok(())),
+                    Progress::End(reason) => Poll::Ready(Err(reason)),
+                };
+            }
+        }
+        self.note_activity();
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        scratch: &mut [u8],
+    ) -> Poll<Result<usize, Reason>> {
+        let mut buffer = ReadBuf::new(scratch);
+        let mut stream = self.stream.borrow_mut();
+        match ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)) {
+            Ok(()) => Poll::Ready(Ok(buffer.filled().len())),
+            Err(error) => Poll::Ready(Err(reason_of(&self.conn, &error))),
+        }
+    }
+
+    /// Writes what is queued; pending while the peer does not take it, an error once that has
+    /// lasted for the send timeout.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        let Some(queue) = self.conn.queued() else { return Poll::Ready(Ok(())) };
+        while !queue.is_empty() {
+            let mut stream = self.stream.borrow_mut();
+            match queue.write(|bytes| Pin::new(&mut *stream).poll_write(context, bytes)) {
+                Poll::Ready(Ok(_)) => {
+                    drop(stream);
+                    self.stall = None;
+                    self.note_activity();
+                    self.conn.progressed();
+                }
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(reason_of(&self.conn, &error)));
+                }
+                Poll::Pending => {
+                    let limit = self.service.send_timeout;
+                    let stall = self
+                        .stall
+                        .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+                    ready!(stall.as_mut().poll(context));
+                    return Poll::Ready(Err(Reason::Slow));
+                }
+            }
+        }
+        if self.conn.is_half_closing() && !self.shut {
+            self.shut = true;
+            let mut stream = self.stream.borrow_mut();
+            if let Err(error) = ready!(Pin::new(&mut *stream).poll_shutdown(context)) {
+                return Poll::Ready(Err(reason_of(&self.conn, &error)));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
