@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
 
-pub use identity::{Framings, Identity, IdleLimit, Reason, Transport};
+pub use identity::{Framings, Identity, IdleLimit, Reason, Transport, Version};
 pub use inbox::{ReadEnd, Reading, Received};
 pub use outbox::{HIGH_WATER, MAX_DATAGRAM, Outbox, Outgoing, SendError, Spares, StreamQueue};
 
@@ -67,7 +67,7 @@ pub struct Conn {
     /// Nothing that arrives has a meaning any more: it ends so once its callback has.
     spoiled: Cell<Option<Reason>>,
     task: Task,
-    generation: Cell<u64>,
+    version: RefCell<Version>,
     active: Cell<Instant>,
     waiters: Waiters,
     penalty: Cell<Option<Duration>>,
@@ -77,8 +77,7 @@ impl Conn {
     /// A connection that was just opened, and what is sent to it goes to.
     #[must_use]
     pub fn new(identity: Identity, outbox: Outbox) -> Rc<Self> {
-        let Identity { id, transport, ends: (peer, local), listener, framings, generation } =
-            identity;
+        let Identity { id, transport, ends: (peer, local), listener, framings, version } = identity;
         Rc::new(Self {
             id,
             transport,
@@ -94,7 +93,7 @@ impl Conn {
             phase: Cell::new(Phase::Open),
             spoiled: Cell::new(None),
             task: Task::default(),
-            generation: Cell::new(generation),
+            version: RefCell::new(version),
             active: Cell::new(Instant::now()),
             waiters: Waiters::default(),
             penalty: Cell::new(None),
@@ -215,10 +214,8 @@ impl Conn {
 
     /// Logs what is wrong with what arrived; the reason to end for.
     pub fn note_frame_error(&self, error: &FrameError) -> Reason {
-        // A fault was logged with its source.
-        if !matches!(error, FrameError::Fault(_)) {
-            info!(conn = %self, "{error}");
-        }
+        let Version { number, hash } = &*self.version.borrow();
+        info!(conn = %self, generation = number, hash = &**hash, "{error}");
         match error {
             FrameError::Oversize { .. } => Reason::Oversize,
             FrameError::Malformed(_) | FrameError::Fault(_) => Reason::Framing,
@@ -439,13 +436,13 @@ impl Conn {
     /// going live it was told of.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.generation.get()
+        self.version.borrow().number
     }
 
-    /// It is about to be told of generation `number`, whose framings are in force unless it has
+    /// It is about to be told of a generation, whose framings are in force unless it has
     /// its own.
-    pub fn enter_generation(&self, number: u64, framings: Framings) {
-        self.generation.set(number);
+    pub fn enter_generation(&self, version: Version, framings: Framings) {
+        self.version.replace(version);
         if !self.has_own_framings.get() {
             self.change_framings(framings);
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::conn::{Conn, Framings, ReadEnd, Reading, Reason, Received};
+use crate::conn::{Conn, Framings, ReadEnd, Reading, Reason, Received, Version};
 use crate::net::dial::DialError;
 use crate::turn::Turn;
 
@@ -165,6 +165,11 @@ pub trait Handler {
 
     /// The hash of the live generation's content, for the log.
     fn hash(&self) -> Arc<str>;
+
+    /// The live generation, as log lines name it.
+    fn version(&self) -> Version {
+        Version { number: self.generation(), hash: self.hash() }
+    }
 
     /// Resolves when `call` can no longer go on, whatever it waits for.
     fn given_up(&self, call: &Self::Call) -> impl Future<Output = ()>;

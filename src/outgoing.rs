@@ -36,7 +36,7 @@ fn make(service: Rc<Service<Vm>>, tasks: TaskTracker, wanted: Dial) -> Dialling 
             ends: (peer, local),
             listener: None,
             framings: wanted.framings,
-            generation: service.handler.generation(),
+            version: service.handler.version(),
         };
         let conn = match socket {
             DialledSocket::Tcp(stream) => {

@@ -118,16 +118,17 @@ impl<H: Handler> Service<H> {
     }
 }
 
-impl<H> Service<H> {
+impl<H: Handler> Service<H> {
     /// Tells once that a raw message held several lines, which surprises whoever expected one.
-    pub fn hint_at_lines(&self, message: &[u8]) {
+    pub fn hint_at_lines(&self, conn: &Conn, message: &[u8]) {
         if self.hinted_at_lines.get() {
             return;
         }
         let first = memchr::memchr(b'\n', message);
         if first.is_some_and(|at| at + 1 < message.len()) {
             self.hinted_at_lines.set(true);
-            info!("one read held several lines; framing = \"line\" hands them over one by one");
+            let (generation, hash) = (self.handler.generation(), &*self.handler.hash());
+            info!(%conn, generation, hash, "one read held several lines; framing = \"line\" hands them over one by one");
         }
     }
 }

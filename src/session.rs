@@ -128,7 +128,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
 
     /// The life of an accepted connection between opening and end.
     async fn converse(&mut self) -> Reason {
-        self.conn.enter_generation(self.handler().generation(), self.handler().framings());
+        self.conn.enter_generation(self.handler().version(), self.handler().framings());
         let opened = if self.handler().wants(Kind::Connect) {
             self.start(Event::Connect)
         } else {
@@ -270,7 +270,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     }
 
     fn enter_generation(&mut self) -> Progress {
-        self.conn.enter_generation(self.handler().generation(), self.handler().framings());
+        self.conn.enter_generation(self.handler().version(), self.handler().framings());
         self.idle = None;
         // The new rules may be the first that count silence.
         self.conn.touch();

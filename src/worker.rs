@@ -380,7 +380,7 @@ impl Host {
             ends,
             listener: Some(Arc::clone(listener)),
             framings: service.handler.framings(),
-            generation: service.handler.generation(),
+            version: service.handler.version(),
         };
         let conn = Conn::new(identity, Outbox::Stream(queue));
         debug!(%conn, "connection opened");

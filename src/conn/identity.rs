@@ -117,6 +117,15 @@ pub struct Identity {
     pub listener: Option<Arc<Listener>>,
     /// The framings in force.
     pub framings: Framings,
-    /// The number of the generation it opens in.
-    pub generation: u64,
+    /// The generation it opens in.
+    pub version: Version,
+}
+
+/// A generation of the script, as log lines name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its number.
+    pub number: u64,
+    /// The first digits of its content's hash.
+    pub hash: Arc<str>,
 }

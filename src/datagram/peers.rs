@@ -156,7 +156,7 @@ impl<H: Handler + 'static> Table<H> {
             ends: key.clone(),
             listener: Some(Arc::clone(&self.site.listener)),
             framings: self.handler().framings(),
-            generation: self.handler().generation(),
+            version: self.handler().version(),
         };
         let conn = Conn::new(identity, Outbox::Datagrams(Rc::clone(&self.outgoing)));
         debug!(%conn, "connection opened");
@@ -219,7 +219,7 @@ impl<H: Handler + 'static> Table<H> {
             }
             let live = self.handler().generation();
             if conn.generation() != live {
-                conn.enter_generation(live, self.handler().framings());
+                conn.enter_generation(self.handler().version(), self.handler().framings());
                 kind = Kind::Reload;
                 outcome = run(self.handler(), conn, Event::Reload).await;
                 continue;
@@ -348,7 +348,7 @@ impl<H: Handler + 'static> Table<H> {
             if peer.conn.generation() == generation {
                 continue;
             }
-            peer.conn.enter_generation(generation, self.handler().framings());
+            peer.conn.enter_generation(self.handler().version(), self.handler().framings());
             if self.handler().wants(Kind::Reload) {
                 self.start(&peer, Event::Reload);
             }

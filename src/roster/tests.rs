@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::conn::{Framings, Identity, Outbox, Spares, StreamQueue, Transport};
+use crate::conn::{Framings, Identity, Outbox, Spares, StreamQueue, Transport, Version};
 use crate::frame::Framing;
 use crate::hub::{Limit, Mailbox, Publication, Target};
 use crate::net::{Endpoint, Listener};
@@ -26,7 +26,7 @@ fn conn(id: u64) -> Rc<Conn> {
         ends,
         listener: Some(Arc::new(listener)),
         framings: Framings { read: Rc::clone(&framing), reply: framing },
-        generation: 1,
+        version: Version { number: 1, hash: "".into() },
     };
     Conn::new(identity, outbox)
 }

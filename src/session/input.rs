@@ -3,8 +3,6 @@
 
 use std::rc::{Rc, Weak};
 
-use tracing::info;
-
 use crate::conn::Conn;
 use crate::frame::{Decoded, FrameError, Framing, Progress};
 
@@ -149,7 +147,7 @@ impl Input {
     pub(super) fn drop_rest(&mut self, conn: &Conn) {
         if !self.is_empty() {
             let error = FrameError::Cut { bytes: self.bytes.len() - self.start };
-            info!(%conn, "{error}");
+            conn.note_frame_error(&error);
             self.start = self.bytes.len();
         }
         self.release(conn);

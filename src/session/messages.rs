@@ -114,7 +114,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             self.note_activity();
             self.service.log_message(&self.conn, message);
             if framing.is_raw() {
-                self.service.hint_at_lines(message);
+                self.service.hint_at_lines(&self.conn, message);
             }
             let step = self.service.handler.start(&self.conn, Event::Message(message));
             used += decoded.consumed;

@@ -10,7 +10,8 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use super::*;
 use crate::conn::{Framings, Identity, Outbox, StreamQueue, Transport};
-use crate::handler::{Rules, Wait, Woken};
+use crate::frame::Framing;
+use crate::handler::{Rules, Step, Wait, Woken};
 use crate::hub::Hub;
 use crate::net::{Endpoint, Listener};
 use crate::roster::Roster;
@@ -122,7 +123,7 @@ impl Scene {
             ends: (Endpoint::Unix(None), Endpoint::Unix(None)),
             listener: Some(listener.into()),
             framings: service.handler.framings(),
-            generation: 1,
+            version: service.handler.version(),
         };
         let queue = StreamQueue::new(Rc::clone(&service.spares));
         let conn = Conn::new(identity, Outbox::Stream(queue));
