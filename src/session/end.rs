@@ -35,6 +35,10 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         if !resetting {
             self.say_goodbye().await;
         }
+        if self.conn.is_outgoing() {
+            // Nobody else tells the script how it ended.
+            self.conn.end_reads(reason.into());
+        }
         self.conn.mark_gone();
         debug!(conn = %self.conn, %reason, "connection closed");
         let Self { stream, conn, service, .. } = self;

@@ -245,9 +245,15 @@ impl Client {
     }
 
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
+        loop {
+            let read = match &mut self.stream {
+                Stream::Tcp(stream) => stream.read(buffer),
+                Stream::Unix(stream) => stream.read(buffer),
+            };
+            // Such as by a stop of the whole test run, which is continued.
+            if !matches!(&read, Err(error) if error.kind() == ErrorKind::Interrupted) {
+                return read;
+            }
         }
     }
 }
