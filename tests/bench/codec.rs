@@ -5,10 +5,10 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
 use scriptsock::frame::{Framing, Progress, Spec, Split, Splitter};
 
 use crate::Effort;
+use crate::process::own_cpu;
 use crate::table::{self, Samples};
 
 /// What is decoded again and again: more than a read returns, less than the cache holds.
@@ -65,7 +65,7 @@ fn row(effort: Effort, name: &str, framing: &Framing, stream: &[u8]) {
     let expected = decode(framing, stream);
     let (mut rate, mut cost) = (Samples::default(), Samples::default());
     for _ in 0..effort.rounds {
-        let (began, mut passes, mut used) = (cpu(), 0, Duration::ZERO);
+        let (began, mut passes, mut used) = (own_cpu(), 0, Duration::ZERO);
         // All rows together take as long as a round is meant to.
         while used < effort.round / ROWS {
             // Reading the clock takes as long as many a message.
@@ -73,7 +73,7 @@ fn row(effort: Effort, name: &str, framing: &Framing, stream: &[u8]) {
                 assert_eq!(decode(framing, black_box(stream)), expected);
             }
             passes += PASSES;
-            used = cpu().saturating_sub(began);
+            used = own_cpu().saturating_sub(began);
         }
         let nanoseconds = used.as_secs_f64() * 1e9 / f64::from(passes);
         rate.push(stream.len() as f64 / nanoseconds);
@@ -81,11 +81,6 @@ fn row(effort: Effort, name: &str, framing: &Framing, stream: &[u8]) {
     }
     table::single(&format!("{name}, GB/s"), &rate);
     table::single(&format!("{name}, ns a message"), &cost);
-}
-
-/// The time that this thread has used.
-fn cpu() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
 
 /// How many messages there are.

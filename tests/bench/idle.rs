@@ -9,7 +9,7 @@ use scriptsock::net::descriptors;
 
 use crate::Effort;
 use crate::load::{connect, exchange};
-use crate::process::{Memory, Server};
+use crate::process::{Kind, Memory, Server};
 
 const CONNECTIONS: usize = 10_000;
 
@@ -36,7 +36,7 @@ pub fn measure(_: Effort) {
     );
     report("scriptsock, function(msg)", &Server::with_handler(PLAIN));
     report("scriptsock, function(msg, conn), state", &Server::with_handler(STATE));
-    report("control", &Server::control());
+    report("control", &Server::control(Kind::Echo));
 }
 
 fn report(name: &str, server: &Server) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::Effort;
 use crate::load::{connect, exchange};
-use crate::process::Server;
+use crate::process::{Kind, Server};
 use crate::table::{self, Samples};
 
 const SAVES: usize = 50;
@@ -65,8 +65,8 @@ fn until_answer(mut stream: &TcpStream, expected: &str) {
 
 /// From the start of the process to its ready lines and to its first answer; its memory then.
 pub fn starts(_: Effort) {
-    let [scriptsock, control] =
-        [Server::scriptsock, Server::control].map(|start| (0..STARTS).map(move |_| once(start)));
+    let [scriptsock, control] = [Server::scriptsock, || Server::control(Kind::Echo)]
+        .map(|start| (0..STARTS).map(move |_| once(start)));
     // Turn about, as everywhere.
     let (ours, theirs): (Vec<_>, Vec<_>) = scriptsock.zip(control).unzip();
     let figure = |figures: &[Start], take: fn(&Start) -> f64| figures.iter().map(take).collect();

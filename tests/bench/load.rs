@@ -78,6 +78,17 @@ pub fn exchange(mut stream: &TcpStream, message: &[u8]) {
     assert_eq!(answer, message.to_ascii_uppercase(), "the server answers something else");
 }
 
+/// Connections that have each exchanged `message`, and do not block from here on.
+pub fn streams(server: SocketAddr, count: usize, message: &[u8]) -> Vec<TcpStream> {
+    let stream = |number| {
+        let stream = connect(server, number);
+        exchange(&stream, message);
+        stream.set_nonblocking(true).unwrap();
+        stream
+    };
+    (0..count).map(stream).collect()
+}
+
 /// A message of `length` lower-case letters.
 pub fn message(length: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(length).collect()
@@ -85,7 +96,7 @@ pub fn message(length: usize) -> Vec<u8> {
 
 /// Makes a message of 8 bytes or more unlike the ones before: a VM that has a string already need
 /// not make it again, which would flatter it.
-fn stamp(message: &mut [u8], number: u64) {
+pub fn stamp(message: &mut [u8], number: u64) {
     for (letter, digit) in message.iter_mut().zip(number.to_le_bytes().into_iter().take(4)) {
         *letter = b'a' + (digit & 15);
     }
@@ -124,33 +135,47 @@ fn index_of(event: &EpollEvent) -> usize {
     usize::try_from(event.data()).unwrap()
 }
 
-/// Each socket sends a message whenever the answer to its last one is there.
+/// Each socket sends a message, or several in one write, whenever the answer to its last one is
+/// there. Answers are as long as what they answer.
 pub struct PingPong<L> {
     watched: Watched<L>,
-    message: Vec<u8>,
+    /// What is written at once: messages of one length.
+    batch: Vec<u8>,
+    /// How many they are.
+    messages: usize,
     missing: Vec<usize>,
     sent: u64,
 }
 
 impl<L: Link> PingPong<L> {
     /// On sockets that do not block.
-    pub fn new(links: Vec<L>, message: Vec<u8>) -> Self {
+    pub fn new(links: Vec<L>, message: &[u8]) -> Self {
+        Self::pipelined(links, message, 1)
+    }
+
+    /// On sockets that do not block, with so many messages in each write.
+    pub fn pipelined(links: Vec<L>, message: &[u8], messages: usize) -> Self {
         let missing = vec![0; links.len()];
-        Self { watched: Watched::new(links, EpollFlags::EPOLLIN), message, missing, sent: 0 }
+        let batch = message.repeat(messages);
+        let watched = Watched::new(links, EpollFlags::EPOLLIN);
+        Self { watched, batch, messages, missing, sent: 0 }
     }
 
     fn send(&mut self, index: usize) {
-        self.sent += 1;
-        stamp(&mut self.message, self.sent);
-        let sent = self.watched.links[index].send(&self.message).unwrap();
-        assert_eq!(sent, self.message.len(), "a message fits an empty socket");
+        let length = self.batch.len() / self.messages;
+        for message in self.batch.chunks_exact_mut(length) {
+            self.sent += 1;
+            stamp(message, self.sent);
+        }
+        let sent = self.watched.links[index].send(&self.batch).unwrap();
+        assert_eq!(sent, self.batch.len(), "what is written at once fits an empty socket");
         self.missing[index] = sent;
     }
 
     /// Runs for `length`.
     pub fn run(&mut self, length: Duration) -> Done {
         let began = Instant::now();
-        let mut answers = 0_u64;
+        let mut answers = 0_usize;
         let mut waiting = self.missing.len();
         (0..waiting).for_each(|index| self.send(index));
         let mut events = [EpollEvent::empty(); 64];
@@ -177,7 +202,7 @@ impl<L: Link> PingPong<L> {
                 }
             }
         }
-        Done { count: answers as f64, elapsed: began.elapsed() }
+        Done { count: (answers * self.messages) as f64, elapsed: began.elapsed() }
     }
 
     /// Sends again what was lost, or gives it up; says how many were given up.
@@ -191,6 +216,56 @@ impl<L: Link> PingPong<L> {
             self.send(index);
         }
         0
+    }
+}
+
+/// The first of many connections sends a message that all of them get.
+pub struct FanOut {
+    watched: Watched<TcpStream>,
+    message: Vec<u8>,
+    missing: Vec<usize>,
+    sent: u64,
+}
+
+impl FanOut {
+    /// On streams that do not block.
+    pub fn new(links: Vec<TcpStream>, message: Vec<u8>) -> Self {
+        let missing = vec![0; links.len()];
+        Self { watched: Watched::new(links, EpollFlags::EPOLLIN), message, missing, sent: 0 }
+    }
+
+    /// Sends one message and waits until all have it.
+    fn once(&mut self) {
+        self.sent += 1;
+        stamp(&mut self.message, self.sent);
+        let sent = self.watched.links[0].send(&self.message).unwrap();
+        assert_eq!(sent, self.message.len(), "a message fits an empty socket");
+        self.missing.fill(sent);
+        let mut waiting = self.missing.len();
+        let mut events = [EpollEvent::empty(); 256];
+        let mut buffer = [0; 1024];
+        while waiting > 0 {
+            let ready = self.watched.wait(&mut events, SILENCE);
+            assert!(!ready.is_empty(), "no message for {SILENCE:?}");
+            for event in ready {
+                let index = index_of(event);
+                let count = self.watched.links[index].receive(&mut buffer).unwrap();
+                assert!((1..=self.missing[index]).contains(&count), "each gets it once");
+                self.missing[index] -= count;
+                waiting -= usize::from(self.missing[index] == 0);
+            }
+        }
+    }
+
+    /// Runs for `length`, one message after the other; counts arrivals.
+    pub fn run(&mut self, length: Duration) -> Done {
+        let began = Instant::now();
+        let before = self.sent;
+        while began.elapsed() < length {
+            self.once();
+        }
+        let count = (self.sent - before) as f64 * self.missing.len() as f64;
+        Done { count, elapsed: began.elapsed() }
     }
 }
 

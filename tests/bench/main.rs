@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench server -- [NAMES...] [--seconds N] [--rounds N]`
 //!
-//! The control ([`control`]) does what the default handler does, uppercase echo, without Lua, on
-//! the same runtime; it is this program started again. Server and load are pinned to a core each.
+//! The control ([`control`]) does what the handler does without Lua, on the same runtime: most
+//! often uppercase echo, as the default handler. It is this program started again. Server and load are pinned to a core each.
 //! Rounds alternate between the two servers, so that what disturbs the machine meets both. Printed
 //! are medians, the extremes behind them, and the median of the ratios of neighbouring rounds.
 //! The steadiest figure is the CPU time of the server a message: it counts all of its threads and
@@ -16,16 +16,21 @@
 )]
 
 mod codec;
+mod compare;
 mod control;
 mod idle;
 mod latency;
+mod lines;
 mod load;
 mod process;
+mod publish;
 mod runaway;
 mod table;
 mod throughput;
 
 use std::time::{Duration, Instant};
+
+use process::Kind;
 
 /// Given as the first argument, makes this program the control.
 pub const CONTROL: &str = "serve-as-control";
@@ -43,7 +48,7 @@ pub struct Effort {
 type Measure = fn(Effort);
 
 /// The measurements by name, in the order they run in.
-const MEASUREMENTS: [(&str, Measure); 10] = [
+const MEASUREMENTS: [(&str, Measure); 13] = [
     ("tcp32", throughput::tcp_small),
     ("tcp1k", throughput::tcp_large),
     ("udp64", throughput::udp),
@@ -54,12 +59,17 @@ const MEASUREMENTS: [(&str, Measure); 10] = [
     ("start", latency::starts),
     ("runaway", runaway::measure),
     ("codec", codec::measure),
+    ("lines", lines::measure),
+    ("call", lines::call),
+    ("publish", publish::measure),
 ];
 
 fn main() {
     let mut arguments = std::env::args().skip(1).peekable();
     if arguments.next_if(|first| first == CONTROL).is_some() {
-        return control::serve();
+        let name = arguments.next().unwrap_or_default();
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        return control::serve(kind.expect("a kind of control"));
     }
     let (effort, names) = match read(arguments) {
         Ok(wanted) => wanted,

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -20,6 +21,30 @@ pub struct Server {
     pub tcp: SocketAddr,
     /// Where it takes datagrams.
     pub udp: SocketAddr,
+}
+
+/// What a native control does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Uppercase echo of whatever a read returns, and of datagrams.
+    Echo,
+    /// The same line by line.
+    Lines,
+    /// Gives each line to every connection.
+    Broadcast,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Echo, Self::Lines, Self::Broadcast];
+
+    /// As the program's argument.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Lines => "lines",
+            Self::Broadcast => "broadcast",
+        }
+    }
 }
 
 /// Memory of a process in KiB.
@@ -45,10 +70,10 @@ impl Server {
         Self::start(command.args(LISTEN).args(["--script", "handler.lua"]), folder)
     }
 
-    /// The native control.
-    pub fn control() -> Self {
+    /// A native control.
+    pub fn control(kind: Kind) -> Self {
         let program = std::env::current_exe().unwrap();
-        Self::start(Command::new(program).arg(crate::CONTROL), tempdir())
+        Self::start(Command::new(program).args([crate::CONTROL, kind.name()]), tempdir())
     }
 
     /// Starts it and waits for its ready lines.
@@ -111,6 +136,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The CPU time that this thread has used.
+pub fn own_cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
 
 const LISTEN: [&str; 4] = ["-l", "tcp://127.0.0.1:0", "-l", "udp://127.0.0.1:0"];

@@ -34,6 +34,16 @@ impl Samples {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect()).median()
     }
 
+    /// Each, made into something else.
+    pub fn map(&self, change: impl Fn(f64) -> f64) -> Self {
+        Self(self.0.iter().copied().map(change).collect())
+    }
+
+    /// Each less the other's of the same round.
+    pub fn less(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(a, b)| a - b).collect())
+    }
+
     /// `median (min .. max)`.
     fn shown(&self) -> String {
         let values = self.sorted();
