@@ -18,6 +18,9 @@ use crate::text::{HexDump, Printable};
 /// How much of a message a log line shows.
 const LOGGED_BYTES: usize = 256;
 
+/// Raw messages that are looked at for several lines in one: who sends lines does so soon.
+const HINTED_MESSAGES: u32 = 1000;
+
 /// What one read takes at most, and so the largest raw message.
 pub const READ_SIZE: usize = 64 * 1024;
 
@@ -41,7 +44,8 @@ pub struct Service<H> {
     sockets: RefCell<Vec<Rc<Outgoing>>>,
     ids: Arc<AtomicU64>,
     draining: Cell<bool>,
-    hinted_at_lines: Cell<bool>,
+    /// How many more messages are looked at for several lines.
+    to_hint: Cell<u32>,
 }
 
 impl<H: Handler> Service<H> {
@@ -60,7 +64,7 @@ impl<H: Handler> Service<H> {
             sockets: RefCell::default(),
             ids,
             draining: Cell::new(false),
-            hinted_at_lines: Cell::new(false),
+            to_hint: Cell::new(HINTED_MESSAGES),
         }
     }
 
@@ -121,12 +125,11 @@ impl<H: Handler> Service<H> {
 impl<H: Handler> Service<H> {
     /// Tells once that a raw message held several lines, which surprises whoever expected one.
     pub fn hint_at_lines(&self, conn: &Conn, message: &[u8]) {
-        if self.hinted_at_lines.get() {
-            return;
-        }
+        let Some(left) = self.to_hint.get().checked_sub(1) else { return };
+        self.to_hint.set(left);
         let first = memchr::memchr(b'\n', message);
         if first.is_some_and(|at| at + 1 < message.len()) {
-            self.hinted_at_lines.set(true);
+            self.to_hint.set(0);
             let (generation, hash) = (self.handler.generation(), &*self.handler.hash());
             info!(%conn, generation, hash, "one read held several lines; framing = \"line\" hands them over one by one");
         }
