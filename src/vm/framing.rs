@@ -66,10 +66,9 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// What a `conn:read(value)` asks for.
+    /// What a `conn:read(value)` asks for that has a value.
     pub(super) fn read(&self, value: &Value) -> Result<ReadSpec, String> {
         match value {
-            Value::Nil => Ok(ReadSpec::default()),
             Value::String(text) => {
                 let framing = Some(self.known(&text.as_bytes())?);
                 Ok(ReadSpec { framing, timeout: None })

@@ -22,29 +22,41 @@ end
 
 local methods = {}
 
--- What a method of the host gave: a value, an error, or something to wait for.
+-- What a method of the host gave: a value, or an error.
 local function settled(outcome, problem)
   if outcome == "raise" then
     error(problem, 3)
-  elseif outcome == "wait" then
-    return wait()
   elseif outcome == nil then
     return nil, problem
   end
   return outcome
 end
 
+-- The same of one that may have to wait, for which false stands.
+local function awaited(outcome, problem)
+  if outcome == false then
+    return wait()
+  elseif outcome == "raise" then
+    error(problem, 3)
+  elseif outcome == nil then
+    return nil, problem
+  end
+  return outcome
+end
+
+-- Whether it is allowed, the host itself looks: this is on the way of every message.
 local function send(conn, name, data, framed)
   if type(data) ~= "string" then
     error(expected(`conn:{name}`, "a string", data), 3)
   end
-  check_allowed(`conn:{name}`, 4)
   local can_wait = is_yieldable()
   while true do
     local outcome, problem = host.send(conn, data, framed, can_wait)
     if outcome == true then
       return true
-    elseif outcome ~= "wait" then
+    elseif outcome == "raise" then
+      error(problem, 3)
+    elseif outcome == nil then
       return nil, problem
     end
     local room, why = wait()
@@ -65,14 +77,14 @@ end
 function methods.flush(self)
   local conn = handle(self, "flush")
   check_allowed("conn:flush")
-  return settled(host.flush(conn, is_yieldable()))
+  return awaited(host.flush(conn, is_yieldable()))
 end
 
 function methods.read(self, spec, more)
   if more ~= nil then
     error('conn:read takes one framing; a timeout goes into it: { "line", timeout = 5 }', 2)
   end
-  return settled(host.read(handle(self, "read"), spec, is_yieldable()))
+  return awaited(host.read(handle(self, "read"), spec, is_yieldable()))
 end
 
 function methods.set_framing(self, spec)

@@ -45,18 +45,17 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
     table.raw_set("describe", describe)
 }
 
-/// What a method gives the prelude: its value and, where that is nil, a problem; `"wait"`; or
-/// `"raise"` and the text of an error.
+/// What a method gives the prelude: its value and, where that is nil, a problem; or `"raise"` and
+/// the text of an error.
 type Answer = (Value, Option<String>);
 
 const DONE: Answer = (Value::Boolean(true), None);
 
-fn answer(lua: &Lua, word: &str, text: Option<String>) -> mlua::Result<Answer> {
-    Ok((Value::String(lua.create_string(word)?), text))
-}
+/// What a method that may wait gives where it is to: no word, which would be made for each wait.
+const WAIT: Answer = (Value::Boolean(false), None);
 
 fn raised(lua: &Lua, text: String) -> mlua::Result<Answer> {
-    answer(lua, "raise", Some(text))
+    Ok((Value::String(lua.create_string("raise")?), Some(text)))
 }
 
 fn refused(problem: &str) -> Answer {
@@ -72,6 +71,10 @@ fn add_sends(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
     let send = move |lua: &Lua, args: (UserDataRef<Handle>, LuaString, bool, bool)| {
         let (handle, data, framed, can_yield) = args;
+        let call = if framed { "conn:send" } else { "conn:send_raw" };
+        if let Some(problem) = shared.forbidden(call) {
+            return raised(lua, problem);
+        }
         let conn = &handle.0;
         let data = data.as_bytes();
         let sent = if framed { conn.send(&data) } else { conn.send_raw(&data) };
@@ -80,10 +83,10 @@ fn add_sends(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
             Err(SendError::Full) if shared.serves(conn) => {
                 let state = lua.current_thread().state() as usize;
                 let wait = Wait::Room(Rc::clone(conn));
-                match shared.wait("conn:send", state, can_yield, wait) {
-                    None => answer(lua, "wait", None),
-                    Some(_) => Ok(refused(SendError::Full.as_str())),
-                }
+                Ok(match shared.wait(call, state, can_yield, wait) {
+                    None => WAIT,
+                    Some(_) => refused(SendError::Full.as_str()),
+                })
             }
             Err(problem) => Ok(refused(problem.as_str())),
         }
@@ -101,8 +104,8 @@ fn add_sends(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
         let wait = Wait::Flushed(Rc::clone(&handle.0));
         let state = lua.current_thread().state() as usize;
         match shared.wait("conn:flush", state, can_yield, wait) {
-            None => answer(lua, "wait", None),
-            problem => answer(lua, "raise", problem),
+            None => Ok(WAIT),
+            Some(problem) => raised(lua, problem),
         }
     };
     table.raw_set("flush", lua.create_function(flush)?)
@@ -116,10 +119,14 @@ fn add_read(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
         if let Some(problem) = shared.cannot_wait("conn:read", state, can_yield) {
             return raised(lua, problem);
         }
-        let Some(generation) = shared.generation() else { return Ok(refused(CLOSED)) };
-        let ReadSpec { framing, timeout } = match Maker::outliving(&generation).read(&spec) {
-            Ok(spec) => spec,
-            Err(problem) => return raised(lua, format!("conn:read: {problem}")),
+        let ReadSpec { framing, timeout } = if spec.is_nil() {
+            ReadSpec::default()
+        } else {
+            let Some(generation) = shared.generation() else { return Ok(refused(CLOSED)) };
+            match Maker::outliving(&generation).read(&spec) {
+                Ok(spec) => spec,
+                Err(problem) => return raised(lua, format!("conn:read: {problem}")),
+            }
         };
         if framing.as_ref().is_some_and(|framing| framing.takes_nothing()) {
             return Ok((Value::String(lua.create_string("")?), None));
@@ -132,8 +139,8 @@ fn add_read(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
             return raised(lua, format!("conn:read: {conn} is already being read"));
         };
         match shared.wait("conn:read", state, can_yield, Wait::Read(reading, timeout)) {
-            None => answer(lua, "wait", None),
-            problem => answer(lua, "raise", problem),
+            None => Ok(WAIT),
+            Some(problem) => raised(lua, problem),
         }
     };
     table.raw_set("read", lua.create_function(read)?)
