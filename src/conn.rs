@@ -22,6 +22,7 @@ use tracing::info;
 
 pub use identity::{Framings, Identity, IdleLimit, Reason, Transport, Version};
 pub use inbox::{ReadEnd, Reading, Received};
+use outbox::Buffers;
 pub use outbox::{HIGH_WATER, MAX_DATAGRAM, Outbox, Outgoing, SendError, Spares, StreamQueue};
 
 use crate::frame::{FrameError, Framing};
@@ -267,16 +268,18 @@ impl Conn {
     /// An empty buffer, for what waits to be handled; given back by [`Conn::recycle`].
     #[must_use]
     pub fn buffer(&self) -> Vec<u8> {
-        match &self.outbox {
-            Outbox::Stream(queue) => queue.spares().take(),
-            Outbox::Datagrams(_) => Vec::new(),
-        }
+        self.buffers().take()
     }
 
     /// Takes back a buffer, to be used again.
     pub fn recycle(&self, buffer: Vec<u8>) {
-        if let Outbox::Stream(queue) = &self.outbox {
-            queue.spares().give(buffer);
+        self.buffers().give(buffer);
+    }
+
+    fn buffers(&self) -> &Buffers {
+        match &self.outbox {
+            Outbox::Stream(queue) => queue.buffers(),
+            Outbox::Datagrams(outgoing) => outgoing.buffers(),
         }
     }
 
@@ -285,7 +288,7 @@ impl Conn {
     pub fn is_flushed(&self) -> bool {
         match &self.outbox {
             Outbox::Stream(queue) => queue.is_empty(),
-            Outbox::Datagrams(outgoing) => outgoing.queue().borrow().datagrams.is_empty(),
+            Outbox::Datagrams(outgoing) => outgoing.queue().borrow().is_empty(),
         }
     }
 

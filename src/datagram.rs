@@ -146,40 +146,25 @@ fn poll_flush(
 ) -> Poll<()> {
     let mut queue = outgoing.queue().borrow_mut();
     let mut sent = 0;
-    let mut bytes = 0;
-    while sent < queue.datagrams.len() {
-        let rest = &queue.datagrams[sent..];
-        let ends: Vec<usize> = rest
-            .iter()
-            .scan(bytes, |end, (_, length)| {
-                *end += length;
-                Some(*end)
-            })
-            .collect();
-        let done = socket.poll_send(context, rest.len(), |index| {
-            let (conn, length) = &rest[index];
-            let data = &queue.bytes[ends[index] - length..ends[index]];
+    while sent < queue.len() {
+        let done = socket.poll_send(context, queue.len() - sent, |index| {
+            let (conn, data) = queue.datagram(sent + index);
             Datagram { to: &conn.peer, from: &conn.local, data }
         });
         match done {
-            Poll::Ready(Ok(count)) => {
-                bytes = ends[count - 1];
-                sent += count;
-            }
+            Poll::Ready(Ok(count)) => sent += count,
             Poll::Ready(Err(error)) => {
                 warn!(%error, "the socket cannot send");
-                sent = queue.datagrams.len();
-                bytes = queue.bytes.len();
+                sent = queue.len();
             }
             Poll::Pending => break,
         }
     }
     if sent == 0 {
-        return if queue.datagrams.is_empty() { Poll::Ready(()) } else { Poll::Pending };
+        return if queue.is_empty() { Poll::Ready(()) } else { Poll::Pending };
     }
-    queue.bytes.drain(..bytes);
-    queue.datagrams.drain(..sent);
-    let left = queue.datagrams.len();
+    queue.drop_first(sent);
+    let left = queue.len();
     drop(queue);
     outgoing.progressed();
     if left == 0 { Poll::Ready(()) } else { Poll::Pending }

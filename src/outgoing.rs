@@ -145,10 +145,10 @@ impl<H: Handler> Peer<H> {
     fn poll_flush(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.outgoing.queue().borrow_mut();
         let socket = self.socket.borrow();
-        let (mut sent, mut bytes) = (0, 0);
+        let mut sent = 0;
         let mut pending = false;
-        for (_, length) in &queue.datagrams {
-            match socket.poll_send(context, &queue.bytes[bytes..bytes + length]) {
+        while sent < queue.len() {
+            match socket.poll_send(context, queue.datagram(sent).1) {
                 Poll::Ready(Ok(_)) => {}
                 // A datagram that the system refuses is dropped, as a network may.
                 Poll::Ready(Err(error)) => {
@@ -160,10 +160,8 @@ impl<H: Handler> Peer<H> {
                 }
             }
             sent += 1;
-            bytes += length;
         }
-        queue.datagrams.drain(..sent);
-        queue.bytes.drain(..bytes);
+        queue.drop_first(sent);
         drop(queue);
         if sent > 0 {
             self.outgoing.progressed();

@@ -218,7 +218,9 @@ impl Conn {
         if queue.len() >= MOST_WAITING {
             return Err(TooManyWaiting);
         }
-        queue.push_back(data.to_vec());
+        let mut buffer = self.buffer();
+        buffer.extend_from_slice(data);
+        queue.push_back(buffer);
         drop(datagrams);
         if self.is_being_read() {
             self.wake_reader();
@@ -242,11 +244,14 @@ impl Conn {
             let Some((data, used)) = self.take_datagram() else { return Ok(None) };
             let rest = &data[used..];
             match framing.decode_datagram(rest, used == 0)? {
-                None => {}
+                None => self.recycle(data),
                 Some(Decoded { consumed, message }) => {
-                    let bytes = message.bytes(rest).to_vec();
+                    let mut bytes = self.buffer();
+                    bytes.extend_from_slice(message.bytes(rest));
                     if used + consumed < data.len() {
                         self.put_datagram_back(data, used + consumed);
+                    } else {
+                        self.recycle(data);
                     }
                     return Ok(Some(bytes));
                 }

@@ -56,28 +56,42 @@ pub struct StreamQueue {
     spares: Rc<Spares>,
 }
 
-/// What the stream queues of one worker share: empty buffers, and a bound on what all of them
-/// hold.
-pub struct Spares {
-    buffers: RefCell<Vec<Vec<u8>>>,
-    queued: Cell<usize>,
-    limit: usize,
-}
+/// Empty buffers that are used again and again.
+#[derive(Default)]
+pub(super) struct Buffers(RefCell<Vec<Vec<u8>>>);
 
-impl Spares {
+impl Buffers {
     /// More buffers than this many are freed.
     const COUNT: usize = 16;
     /// Buffers that have grown beyond this are freed.
     const CAPACITY: usize = 256 * 1024;
 
+    pub(super) fn take(&self) -> Vec<u8> {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn give(&self, mut buffer: Vec<u8>) {
+        let mut buffers = self.0.borrow_mut();
+        if buffers.len() < Self::COUNT && buffer.capacity() <= Self::CAPACITY {
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+}
+
+/// What the stream queues of one worker share: empty buffers, and a bound on what all of them
+/// hold.
+pub struct Spares {
+    buffers: Buffers,
+    queued: Cell<usize>,
+    limit: usize,
+}
+
+impl Spares {
     /// For queues that may hold `limit` bytes together.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { buffers: RefCell::default(), queued: Cell::new(0), limit }
-    }
-
-    pub(super) fn take(&self) -> Vec<u8> {
-        self.buffers.borrow_mut().pop().unwrap_or_default()
+        Self { buffers: Buffers::default(), queued: Cell::new(0), limit }
     }
 
     /// Counts bytes that are to be queued; refuses them over the limit.
@@ -93,14 +107,6 @@ impl Spares {
     fn release(&self, count: usize) {
         self.queued.set(self.queued.get() - count);
     }
-
-    pub(super) fn give(&self, mut buffer: Vec<u8>) {
-        let mut spares = self.buffers.borrow_mut();
-        if spares.len() < Self::COUNT && buffer.capacity() <= Self::CAPACITY {
-            buffer.clear();
-            spares.push(buffer);
-        }
-    }
 }
 
 impl StreamQueue {
@@ -111,8 +117,8 @@ impl StreamQueue {
     }
 
     /// Where buffers are borrowed from.
-    pub(super) fn spares(&self) -> &Spares {
-        &self.spares
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.spares.buffers
     }
 
     /// How many bytes wait.
@@ -136,7 +142,7 @@ impl StreamQueue {
         self.spares.claim(length)?;
         let mut bytes = self.bytes.borrow_mut();
         if bytes.capacity() == 0 {
-            *bytes = self.spares.take();
+            *bytes = self.spares.buffers.take();
         }
         if self.sent.get() > bytes.len() / 2 {
             bytes.drain(..self.sent.take());
@@ -160,7 +166,7 @@ impl StreamQueue {
             self.sent.set(self.sent.get() + count);
             if self.sent.get() == bytes.len() {
                 self.sent.set(0);
-                self.spares.give(std::mem::take(&mut bytes));
+                self.spares.buffers.give(std::mem::take(&mut bytes));
             }
         }
         taken
@@ -188,15 +194,52 @@ pub struct Outgoing {
     task: Task,
     waiters: Waiters,
     options: Option<Rc<dyn Options>>,
+    /// For what the peers have sent and waits.
+    buffers: Buffers,
 }
 
 /// The content of [`Outgoing`]: all bytes in one buffer, and who gets which part.
 #[derive(Default)]
 pub struct Queue {
     /// The datagrams, one behind the other.
-    pub bytes: Vec<u8>,
-    /// For each its peer and its length.
-    pub datagrams: Vec<(Rc<Conn>, usize)>,
+    bytes: Vec<u8>,
+    /// For each its peer, and where it ends.
+    datagrams: Vec<(Rc<Conn>, usize)>,
+}
+
+impl Queue {
+    /// How many datagrams wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.datagrams.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.datagrams.is_empty()
+    }
+
+    /// The peer and the content of the datagram at `index`, from 0.
+    #[must_use]
+    pub fn datagram(&self, index: usize) -> (&Conn, &[u8]) {
+        let (peer, end) = &self.datagrams[index];
+        (peer, &self.bytes[self.start(index)..*end])
+    }
+
+    fn start(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |before| self.datagrams[before].1)
+    }
+
+    /// Drops the first `count` datagrams.
+    pub fn drop_first(&mut self, count: usize) {
+        let bytes = self.start(count);
+        self.bytes.drain(..bytes);
+        self.datagrams.drain(..count);
+        for (_, end) in &mut self.datagrams {
+            *end -= bytes;
+        }
+    }
 }
 
 impl Outgoing {
@@ -206,6 +249,11 @@ impl Outgoing {
         Self { options: Some(options), ..Self::default() }
     }
 
+    /// Where buffers for waiting datagrams are borrowed from.
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
     /// The options of the socket.
     pub(super) fn options(&self) -> Option<Rc<dyn Options>> {
         self.options.clone()
@@ -213,7 +261,7 @@ impl Outgoing {
 
     /// Queues the parts as one datagram.
     pub(super) fn push(&self, peer: &Rc<Conn>, parts: [&[u8]; 3]) -> Result<(), SendError> {
-        let length = parts.iter().map(|part| part.len()).sum();
+        let length: usize = parts.iter().map(|part| part.len()).sum();
         if length > MAX_DATAGRAM {
             return Err(SendError::TooLong);
         }
@@ -224,7 +272,8 @@ impl Outgoing {
         for part in parts {
             queue.bytes.extend_from_slice(part);
         }
-        queue.datagrams.push((Rc::clone(peer), length));
+        let end = queue.bytes.len();
+        queue.datagrams.push((Rc::clone(peer), end));
         self.wake();
         Ok(())
     }

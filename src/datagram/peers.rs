@@ -242,6 +242,7 @@ impl<H: Handler + 'static> Table<H> {
             };
             kind = Kind::Message;
             outcome = run(self.handler(), conn, Event::Message(&data)).await;
+            conn.recycle(data);
         }
         peer.busy.set(false);
     }

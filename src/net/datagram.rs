@@ -13,7 +13,7 @@ use tokio::net::{UdpSocket, UnixDatagram};
 
 use super::Endpoint;
 use super::option::Options;
-use super::udp::{Receiver, send_run};
+use super::udp::{Receiver, Sender};
 
 /// A datagram on its way out.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +34,8 @@ pub enum DatagramSocket {
         socket: Rc<UdpSocket>,
         /// Its buffers.
         receiver: Receiver,
-        /// Bound to every address: replies must name the one they leave from.
-        wildcard: bool,
+        /// What it sends with.
+        sender: Sender,
     },
     /// A Unix datagram socket.
     Unix {
@@ -50,14 +50,15 @@ pub enum DatagramSocket {
 pub(super) const LARGEST: usize = 65_535;
 
 impl DatagramSocket {
-    /// A UDP socket.
+    /// A UDP socket; `wildcard` where it is bound to every address, so that replies must name the
+    /// one they leave from.
     ///
     /// # Errors
     /// The runtime does not take the socket.
     pub fn udp(socket: std::net::UdpSocket, wildcard: bool) -> io::Result<Self> {
         let local = socket.local_addr()?;
-        let receiver = Receiver::new(local, wildcard);
-        Ok(Self::Udp { socket: UdpSocket::from_std(socket)?.into(), receiver, wildcard })
+        let (receiver, sender) = (Receiver::new(local, wildcard), Sender::new(local, wildcard));
+        Ok(Self::Udp { socket: UdpSocket::from_std(socket)?.into(), receiver, sender })
     }
 
     /// A Unix datagram socket.
@@ -143,9 +144,9 @@ impl DatagramSocket {
     ) -> Poll<io::Result<usize>> {
         loop {
             let sent = match self {
-                Self::Udp { socket, wildcard, .. } => {
+                Self::Udp { socket, sender, .. } => {
                     ready!(socket.poll_send_ready(context))?;
-                    send_run(socket, *wildcard, count, &datagram)
+                    sender.send(socket, count, &datagram)
                 }
                 Self::Unix { socket, .. } => {
                     ready!(socket.poll_send_ready(context))?;

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use tokio::net::UdpSocket;
 
+use super::Endpoint;
 use super::datagram::{Datagram, LARGEST};
 
 /// Datagrams of one system call; more hardly save time, and fewer keep others waiting less.
@@ -19,6 +20,28 @@ pub struct Receiver {
     handed_out: usize,
     #[cfg(target_os = "linux")]
     headers: linux::Headers,
+}
+
+/// What one socket sends with.
+pub struct Sender {
+    /// The socket is bound to every address: each datagram says which one it leaves from.
+    wildcard: bool,
+    #[cfg(target_os = "linux")]
+    headers: linux::SendHeaders,
+}
+
+impl Sender {
+    /// For a socket bound to `local`.
+    #[must_use]
+    pub fn new(local: SocketAddr, wildcard: bool) -> Self {
+        #[cfg(not(target_os = "linux"))]
+        let _ = local;
+        Self {
+            wildcard,
+            #[cfg(target_os = "linux")]
+            headers: linux::SendHeaders::new(local, wildcard),
+        }
+    }
 }
 
 /// A datagram in its buffer; no peer where the system told none.
@@ -66,6 +89,7 @@ impl Receiver {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::array;
     use std::io::{IoSlice, IoSliceMut};
     use std::os::fd::AsRawFd;
 
@@ -76,7 +100,10 @@ mod linux {
     };
     use tokio::io::Interest;
 
-    use super::{BATCH, Datagram, IpAddr, LARGEST, Received, Receiver, SocketAddr, UdpSocket, io};
+    use super::{
+        BATCH, Datagram, Endpoint, IpAddr, LARGEST, Received, Receiver, Sender, SocketAddr,
+        UdpSocket, io,
+    };
 
     /// The headers of one batch.
     pub(super) enum Headers {
@@ -109,8 +136,11 @@ mod linux {
             received.clear();
             *handed_out = 0;
             socket.try_io(Interest::READABLE, || {
-                let chunks = buffers.chunks_exact_mut(LARGEST);
-                let mut slices: Vec<_> = chunks.map(|chunk| [IoSliceMut::new(chunk)]).collect();
+                let mut chunks = buffers.chunks_exact_mut(LARGEST);
+                let mut slices: [_; BATCH] = array::from_fn(|_| {
+                    // There are as many.
+                    [IoSliceMut::new(chunks.next().unwrap_or_default())]
+                });
                 let mut made;
                 let headers = match headers {
                     Headers::Plain(headers) => headers,
@@ -146,42 +176,59 @@ mod linux {
         })
     }
 
-    /// Sends the first datagrams that leave from the same address, in one system call.
-    pub(in crate::net) fn send_run<'a>(
-        socket: &UdpSocket,
-        wildcard: bool,
-        count: usize,
-        datagram: &impl Fn(usize) -> Datagram<'a>,
-    ) -> io::Result<usize> {
-        let from = datagram(0).from.ip().filter(|_| wildcard);
-        let run = (1..count.min(BATCH))
-            .find(|&index| wildcard && datagram(index).from.ip() != from)
-            .unwrap_or(count.min(BATCH));
-        let mut slices = Vec::with_capacity(run);
-        let mut addresses = Vec::with_capacity(run);
-        for one in (0..run).map(datagram) {
-            slices.push([IoSlice::new(one.data)]);
-            addresses.push(match one.to {
-                super::super::Endpoint::Inet(address) => Some(SockaddrStorage::from(*address)),
-                super::super::Endpoint::Unix(_) => None,
-            });
+    /// The headers of one batch on its way out, used again and again.
+    pub(super) struct SendHeaders {
+        headers: MultiHeaders<SockaddrStorage>,
+        addresses: Vec<Option<SockaddrStorage>>,
+        is_ipv4: bool,
+    }
+
+    impl SendHeaders {
+        pub(super) fn new(local: SocketAddr, wildcard: bool) -> Self {
+            let is_ipv4 = local.is_ipv4();
+            // Exactly what the control message takes: the system refuses room that is left over.
+            let room =
+                wildcard.then(|| if is_ipv4 { nix::cmsg_space!(libc::in_pktinfo) } else { room() });
+            let headers = MultiHeaders::preallocate(BATCH, room);
+            Self { headers, addresses: Vec::with_capacity(BATCH), is_ipv4 }
         }
-        let (v4, v6) = (from.and_then(info_v4), from.and_then(info_v6));
-        let control: Vec<_> = v4
-            .iter()
-            .map(ControlMessage::Ipv4PacketInfo)
-            .chain(v6.iter().map(ControlMessage::Ipv6PacketInfo))
-            .collect();
-        let room = control.first().map(|message| match message {
-            ControlMessage::Ipv4PacketInfo(_) => nix::cmsg_space!(libc::in_pktinfo),
-            _ => room(),
-        });
-        let mut headers = MultiHeaders::preallocate(run, room);
-        let fd = socket.as_raw_fd();
-        socket.try_io(Interest::WRITABLE, || {
-            let flags = MsgFlags::MSG_DONTWAIT;
-            Ok(sendmmsg(fd, &mut headers, &slices, &addresses, &control, flags)?.count())
-        })
+    }
+
+    impl Sender {
+        /// Sends the first datagrams that leave from the same address, in one system call.
+        pub(in crate::net) fn send<'a>(
+            &mut self,
+            socket: &UdpSocket,
+            count: usize,
+            datagram: &impl Fn(usize) -> Datagram<'a>,
+        ) -> io::Result<usize> {
+            let Self { wildcard, headers } = self;
+            let SendHeaders { headers, addresses, is_ipv4 } = headers;
+            let from_of = |index| datagram(index).from.ip().filter(|_| *wildcard);
+            let from = from_of(0);
+            let count = count.min(BATCH);
+            let run =
+                (1..count).find(|&index| *wildcard && from_of(index) != from).unwrap_or(count);
+            let mut slices = [[IoSlice::new(&[])]; BATCH];
+            addresses.clear();
+            for (slice, one) in slices.iter_mut().zip((0..run).map(datagram)) {
+                *slice = [IoSlice::new(one.data)];
+                addresses.push(match one.to {
+                    Endpoint::Inet(address) => Some(SockaddrStorage::from(*address)),
+                    Endpoint::Unix(_) => None,
+                });
+            }
+            // There is room for one of the socket's own family alone.
+            let from = from.filter(|from| from.is_ipv4() == *is_ipv4);
+            let (v4, v6) = (from.and_then(info_v4), from.and_then(info_v6));
+            let v4 = v4.as_ref().map(ControlMessage::Ipv4PacketInfo);
+            let control = v4.or(v6.as_ref().map(ControlMessage::Ipv6PacketInfo));
+            let fd = socket.as_raw_fd();
+            socket.try_io(Interest::WRITABLE, || {
+                let (flags, control) = (MsgFlags::MSG_DONTWAIT, control.as_slice());
+                Ok(sendmmsg(fd, headers, &slices, &addresses, control, flags)?.count())
+            })
+        }
     }
 
     fn info_v4(from: IpAddr) -> Option<libc::in_pktinfo> {
@@ -198,13 +245,9 @@ mod linux {
     }
 }
 
-#[cfg(target_os = "linux")]
-pub(super) use linux::send_run;
-
 #[cfg(not(target_os = "linux"))]
 mod portable {
-    use super::{Datagram, LARGEST, Received, Receiver, UdpSocket, io};
-    use crate::net::Endpoint;
+    use super::{Datagram, Endpoint, LARGEST, Received, Receiver, Sender, UdpSocket, io};
 
     impl Receiver {
         /// Receives one datagram.
@@ -217,19 +260,18 @@ mod portable {
         }
     }
 
-    /// Sends the first datagram.
-    pub(in crate::net) fn send_run<'a>(
-        socket: &UdpSocket,
-        _wildcard: bool,
-        _count: usize,
-        datagram: &impl Fn(usize) -> Datagram<'a>,
-    ) -> io::Result<usize> {
-        let Datagram { to: Endpoint::Inet(to), data, .. } = datagram(0) else {
-            return Err(io::Error::other("not an IP address"));
-        };
-        socket.try_send_to(data, *to).map(|_| 1)
+    impl Sender {
+        /// Sends the first datagram.
+        pub(in crate::net) fn send<'a>(
+            &mut self,
+            socket: &UdpSocket,
+            _count: usize,
+            datagram: &impl Fn(usize) -> Datagram<'a>,
+        ) -> io::Result<usize> {
+            let Datagram { to: Endpoint::Inet(to), data, .. } = datagram(0) else {
+                return Err(io::Error::other("not an IP address"));
+            };
+            socket.try_send_to(data, *to).map(|_| 1)
+        }
     }
 }
-
-#[cfg(not(target_os = "linux"))]
-pub(super) use portable::send_run;
