@@ -378,6 +378,7 @@ impl Conn {
     pub fn mark_gone(self: &Rc<Self>) {
         self.phase.set(Phase::Gone);
         self.options.take();
+        self.drop_datagrams();
         // A function among them may know this connection, and then neither would ever be freed.
         let raw = Rc::new(Framing::raw());
         self.framings.replace(Framings { read: Rc::clone(&raw), reply: raw });

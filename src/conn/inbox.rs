@@ -6,11 +6,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::{Conn, Reason};
+use super::{Conn, Outbox, Reason};
 use crate::frame::{Decoded, FrameError, Framing};
 
 /// Datagrams of one peer that wait for a reader or a callback; more are dropped.
 const MOST_WAITING: usize = 64;
+
+/// What a waiting datagram counts beside its bytes.
+const OVERHEAD: usize = 64;
 
 /// Why a read gives no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +218,7 @@ impl Conn {
     pub fn queue_datagram(&self, data: &[u8]) -> Result<(), TooManyWaiting> {
         let mut datagrams = self.inbox.datagrams.borrow_mut();
         let queue = &mut datagrams.get_or_insert_default().queue;
-        if queue.len() >= MOST_WAITING {
+        if queue.len() >= MOST_WAITING || !self.claim_waiting(data.len()) {
             return Err(TooManyWaiting);
         }
         let mut buffer = self.buffer();
@@ -263,6 +266,7 @@ impl Conn {
         let mut datagrams = self.inbox.datagrams.borrow_mut();
         let waiting = datagrams.as_mut()?;
         let data = waiting.queue.pop_front()?;
+        self.release_waiting(data.len());
         Some((data, std::mem::take(&mut waiting.used)))
     }
 
@@ -270,8 +274,41 @@ impl Conn {
     pub fn put_datagram_back(&self, data: Vec<u8>, used: usize) {
         let mut datagrams = self.inbox.datagrams.borrow_mut();
         let waiting = datagrams.get_or_insert_default();
+        self.hold_waiting(data.len());
         waiting.queue.push_front(data);
         waiting.used = used;
+    }
+
+    /// Drops the datagrams that wait.
+    pub(super) fn drop_datagrams(&self) {
+        let waiting = self.inbox.datagrams.take();
+        for data in waiting.into_iter().flat_map(|waiting| waiting.queue) {
+            self.release_waiting(data.len());
+        }
+    }
+
+    /// Counts a datagram that is to wait, if its socket has room for it.
+    fn claim_waiting(&self, length: usize) -> bool {
+        let room = match &self.outbox {
+            Outbox::Stream(_) => true,
+            Outbox::Datagrams(outgoing) => outgoing.has_room_for_waiting(length + OVERHEAD),
+        };
+        if room {
+            self.hold_waiting(length);
+        }
+        room
+    }
+
+    fn hold_waiting(&self, length: usize) {
+        if let Outbox::Datagrams(outgoing) = &self.outbox {
+            outgoing.hold_waiting(length + OVERHEAD);
+        }
+    }
+
+    fn release_waiting(&self, length: usize) {
+        if let Outbox::Datagrams(outgoing) = &self.outbox {
+            outgoing.release_waiting(length + OVERHEAD);
+        }
     }
 
     fn serve_read_from_datagrams(self: &Rc<Self>) {

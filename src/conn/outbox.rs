@@ -15,6 +15,10 @@ pub const HIGH_WATER: usize = 1024 * 1024;
 /// What a UDP datagram holds at most: 65,535 less the headers of IPv4 and UDP.
 pub const MAX_DATAGRAM: usize = 65_507;
 
+/// Bytes of all peers of a socket together that wait to be handled; more are dropped. One of many
+/// peers must not be able to have 64 large datagrams wait for each of them.
+const MOST_WAITING: usize = 64 * 1024 * 1024;
+
 /// Why something was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendError {
@@ -196,6 +200,8 @@ pub struct Outgoing {
     options: Option<Rc<dyn Options>>,
     /// For what the peers have sent and waits.
     buffers: Buffers,
+    /// Bytes that came in and wait to be handled.
+    waiting: Cell<usize>,
 }
 
 /// The content of [`Outgoing`]: all bytes in one buffer, and who gets which part.
@@ -283,6 +289,21 @@ impl Outgoing {
     pub(super) fn has_room(&self) -> bool {
         let queue = self.queue.borrow();
         queue.bytes.len() < HIGH_WATER && queue.datagrams.len() < HIGH_WATER / 64
+    }
+
+    /// Whether so many bytes more may wait to be handled.
+    pub(super) fn has_room_for_waiting(&self, count: usize) -> bool {
+        self.waiting.get() + count <= MOST_WAITING
+    }
+
+    /// So many bytes more wait to be handled.
+    pub(super) fn hold_waiting(&self, count: usize) {
+        self.waiting.set(self.waiting.get() + count);
+    }
+
+    /// So many bytes wait no more.
+    pub(super) fn release_waiting(&self, count: usize) {
+        self.waiting.set(self.waiting.get() - count);
     }
 
     /// Those who wait for the queue to shrink.

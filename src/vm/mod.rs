@@ -95,7 +95,7 @@ pub struct Vm {
     rules: Cell<Rules>,
     framings: RefCell<Framings>,
     calls: Cell<u64>,
-    /// What the call that failed last used over its budget, until somebody asks.
+    /// What the task that failed last used over its budget, until somebody asks.
     overrun: Cell<std::time::Duration>,
     exhausted: Notify,
     /// Held while a generation is built, so that a reload and a rebuild do not overtake each other.
@@ -273,7 +273,9 @@ impl Vm {
         let Subject { what, generation, conn, message: kept, .. } = subject;
         let message = message.or(kept.as_deref());
         if let Cause::Budget(used) = trouble.cause {
-            self.overrun.set(used);
+            if matches!(what, What::Task(_)) {
+                self.overrun.set(used);
+            }
             if let Some(conn) = conn {
                 conn.penalise(used);
             }

@@ -295,3 +295,33 @@ fn no_more_than_max_peers_are_open_though_all_are_busy() {
     std::thread::sleep(Duration::from_secs(1));
     server.udp().exchange(b"late", b"late");
 }
+
+#[test]
+fn what_waits_for_many_peers_is_bounded_together() {
+    const PEERS: usize = 60;
+    const EACH: usize = 60;
+    let server = Server::builder()
+        .script(
+            "return function(msg, conn)
+               if msg == \"wait\" then conn:send(\"waits\") sleep(1000) end
+               return \"alive\"
+             end",
+        )
+        .start();
+    let before = server.memory_kib();
+    let large = vec![b'x'; 60_000];
+    let peers: Vec<_> = (0..PEERS).map(|_| server.udp()).collect();
+    let witness = server.udp();
+    for peer in &peers {
+        peer.exchange(b"wait", b"waits");
+        for number in 1..=EACH {
+            peer.send(&large);
+            // What the system holds for the socket must not run over.
+            if number % 3 == 0 {
+                witness.exchange(b"x", b"alive");
+            }
+        }
+    }
+    let grown = server.memory_kib() - before;
+    assert!(grown < 110 * 1024, "{grown} KiB wait");
+}
