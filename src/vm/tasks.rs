@@ -71,6 +71,7 @@ pub(super) struct Tasks {
     all: RefCell<HashMap<u64, Rc<Task>>>,
     due: RefCell<BTreeSet<(Instant, u64)>>,
     spawned: RefCell<VecDeque<u64>>,
+    timers_first: Cell<bool>,
     owners: RefCell<HashMap<Owner, Owned>>,
     /// Who owns each outgoing connection.
     conn_owners: RefCell<HashMap<u64, Owner>>,
@@ -149,7 +150,15 @@ impl Tasks {
     /// Resolves with the next task that is to run.
     pub(super) async fn next(&self) -> Rc<Task> {
         loop {
-            if let Some(task) = self.take_due().or_else(|| self.take_spawned()) {
+            // In turns, so that timers without end do not keep what was spawned from beginning.
+            let timers_first = !self.timers_first.get();
+            self.timers_first.set(timers_first);
+            let task = if timers_first {
+                self.take_due().or_else(|| self.take_spawned())
+            } else {
+                self.take_spawned().or_else(|| self.take_due())
+            };
+            if let Some(task) = task {
                 return task;
             }
             let first = self.due.borrow().first().map(|(due, _)| *due);
