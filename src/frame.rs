@@ -194,7 +194,8 @@ impl Framing {
 
     /// The first message in `bytes`, which begin at the first byte of it and may only have grown
     /// since the last call with this `progress`. `Ok(None)`: more bytes are needed, or nothing is
-    /// left at the end of the stream (`eof`: no byte follows these); see
+    /// left at the end of the stream (`eof`: no byte follows these), or a function has skipped
+    /// bytes for so long that others are to have their turn, then it is to be called again; see
     /// [`Progress::take_skipped`].
     ///
     /// At the end of the stream the rest is a message, if there is one, for framings that do not

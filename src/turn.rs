@@ -3,6 +3,7 @@
 //! one step and the call that is running at most.
 
 /// See the module.
+#[derive(Clone, Copy)]
 pub struct Turn(clock::Mark);
 
 impl Turn {
@@ -14,7 +15,7 @@ impl Turn {
 
     /// Whether others are to have theirs.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub fn is_over(self) -> bool {
         clock::has_gone_on(&self.0)
     }
 }

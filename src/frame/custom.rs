@@ -17,6 +17,14 @@ pub trait Splitter {
     /// Why it could not; the stream cannot be framed any further.
     fn split(&self, offered: &[u8], eof: bool) -> Result<Split, String>;
 
+    /// Is told that a message is looked for from here on.
+    fn begin(&self) {}
+
+    /// Whether so much time has passed since it was told so that others are to have their turn.
+    fn is_long(&self) -> bool {
+        false
+    }
+
     /// Is told that what it found in `offered` cannot be, as its own fault.
     fn blame(&self, _problem: &str, _offered: &[u8]) {}
 }
@@ -62,6 +70,7 @@ impl Custom {
         bytes: &[u8],
         eof: bool,
     ) -> Result<Option<Decoded>, FrameError> {
+        self.0.begin();
         loop {
             let rest = bytes.get(progress.skipped..).unwrap_or_default();
             if rest.is_empty() || (rest.len() < progress.needed && !eof) {
@@ -78,6 +87,9 @@ impl Custom {
                 Split::Skip(count) => {
                     let skipped = progress.skipped + self.judged(used(count, offered), offered)?;
                     *progress = Progress { skipped, ..Progress::default() };
+                    if self.0.is_long() {
+                        return Ok(None);
+                    }
                 }
                 Split::Malformed(why) => return Err(FrameError::Malformed(why)),
                 Split::More { need } => {

@@ -17,6 +17,8 @@ pub(super) struct Input {
     /// Not kept alive by this: a function among them may hold much.
     framing: Weak<Framing>,
     ended: bool,
+    /// The framing skipped some when it last looked for a message, and may find more.
+    skipped: bool,
 }
 
 impl Input {
@@ -64,6 +66,19 @@ impl Input {
         self.progress.take_skipped()
     }
 
+    /// Whether bytes were skipped when a message was last looked for in vain: to be asked before
+    /// more of them, or the end, are waited for.
+    pub(super) fn has_skipped(&self) -> bool {
+        self.skipped
+    }
+
+    /// Drops what the framing has skipped from what is kept.
+    fn drop_skipped(&mut self) {
+        let skipped = self.progress.take_skipped();
+        self.start += skipped;
+        self.skipped = skipped > 0;
+    }
+
     /// Lends what is kept, less what is done with.
     pub(super) fn take(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
@@ -102,7 +117,7 @@ impl Input {
         if matches!(found, Ok(Some(_))) {
             self.progress = Progress::default();
         }
-        self.start += self.progress.take_skipped();
+        self.drop_skipped();
         found.map(|found| found.is_some())
     }
 
@@ -127,7 +142,7 @@ impl Input {
         };
         self.bytes = bytes;
         if !found {
-            self.start += self.progress.take_skipped();
+            self.drop_skipped();
         }
         if self.is_empty() {
             self.release(conn);

@@ -139,6 +139,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     fn poll_first_message(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
         match self.input.has_message(&self.conn.framing()) {
             Ok(true) => return Poll::Ready(self.begin_conversation()),
+            Ok(false) if self.input.has_skipped() => return Poll::Ready(Progress::Made),
             Ok(false) | Err(FrameError::Cut { .. }) if self.input.has_ended() => {
                 self.input.drop_rest(&self.conn);
                 return Poll::Ready(self.start(Event::Eof));
@@ -176,6 +177,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
                 self.service.log_message(&self.conn, &message);
                 self.conn.answer_read(Received::Message(message));
             }
+            Ok(None) if self.input.has_skipped() => {}
             Ok(None) if self.input.has_ended() => {
                 self.input.drop_rest(&self.conn);
                 self.conn.end_reads(ReadEnd::Eof);

@@ -1,6 +1,7 @@
 //! Framings as scripts write them: text, a table, or a function of the script, which is called
 //! here under the budget.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use super::value::kind;
 use crate::frame::{Field, Framing, Spec, Split, Splitter};
 use crate::script::Bundle;
 use crate::text::Printable;
+use crate::turn::Turn;
 
 /// Framings of reads that are remembered by their text.
 const MOST_KNOWN: usize = 64;
@@ -126,6 +128,7 @@ impl<'a> Maker<'a> {
             bundle: Arc::clone(self.bundle),
             _generation: self.generation.clone(),
             function,
+            turn: Cell::new(Turn::begin()),
         };
         let max = max.unwrap_or(self.max_message());
         Ok(Rc::new(Framing::custom(Rc::new(splitter), max)))
@@ -217,9 +220,19 @@ struct FunctionFraming {
     bundle: Arc<Bundle>,
     _generation: Option<Rc<Generation>>,
     function: Pinned,
+    /// Of those who look for a message.
+    turn: Cell<Turn>,
 }
 
 impl Splitter for FunctionFraming {
+    fn begin(&self) {
+        self.turn.set(Turn::begin());
+    }
+
+    fn is_long(&self) -> bool {
+        self.turn.get().is_over()
+    }
+
     fn split(&self, offered: &[u8], eof: bool) -> Result<Split, String> {
         let arguments = [Argument::Bytes(offered), Argument::Boolean(eof)];
         let ran = self.machine.run_framing(&self.origin, &self.function, &arguments);

@@ -136,6 +136,68 @@ fn connections_that_are_made_at_once_let_others_go_between() {
 }
 
 #[test]
+fn bytes_that_are_skipped_slowly_let_others_go_between() {
+    let script = |style: &str| {
+        format!(
+            "{SLOW}
+             local function split(data)
+               if data:sub(1, 1) == \"-\" then slow() return 1 end
+               return #data, data
+             end
+             return {{
+               on_connect = function(conn) if server.state.quick then conn:set_framing(split) end end,
+               {style}
+             }}"
+        )
+    };
+    for style in [
+        "on_message = function(msg) server.state.quick = true return msg end,",
+        "on_session = function(conn)
+           while true do
+             local msg = conn:read()
+             if not msg then return end
+             server.state.quick = true
+             conn:send(msg)
+           end
+         end,",
+    ] {
+        let server = Server::builder().script(&script(style)).start();
+        let mut other = server.tcp();
+        other.exchange(b"quick\n", b"quick\n");
+        let mut busy = server.tcp();
+        busy.send("-".repeat(CALLS).as_bytes());
+        busy.send(b"found");
+        busy.half_close();
+        server.wait_log("begins;");
+        expect_soon(&mut other);
+        assert_eq!(busy.read_to_end(), b"found");
+    }
+}
+
+#[test]
+fn timers_without_end_let_spawned_tasks_begin() {
+    let server = Server::builder()
+        .script(
+            "return {
+               framing = \"line\",
+               on_load = function()
+                 for i = 1, 400 do
+                   every(0.001, function()
+                     local begin = os.clock()
+                     while os.clock() - begin < 0.0002 do end
+                   end)
+                 end
+               end,
+               on_message = function(msg, conn)
+                 spawn(function() conn:send(msg) end)
+               end,
+             }",
+        )
+        .start();
+    server.tcp().exchange(b"quick\n", b"quick\n");
+}
+
+#[test]
 fn an_idle_timeout_of_almost_nothing_is_a_millisecond() {
     let server = Server::builder()
         .script(
