@@ -107,9 +107,9 @@ fn a_miss_names_the_value_every_place_and_the_nearest_name() {
          did you mean the built-in upper.lua?"
     );
     assert_eq!(
-        place.locate("chat").unwrap_err(),
-        "no script \"chat\": tried chat, chat.lua, scripts/chat, scripts/chat.lua, \
-         the built-in handlers; built in are echo.lua, handler.lua, log.lua, reject.lua, \
+        place.locate("talk").unwrap_err(),
+        "no script \"talk\": tried talk, talk.lua, scripts/talk, scripts/talk.lua, \
+         the built-in handlers; built in are chat.lua, echo.lua, handler.lua, log.lua, reject.lua, \
          reverse.lua, upper.lua"
     );
     assert_eq!(
