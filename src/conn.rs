@@ -408,6 +408,8 @@ impl Conn {
     pub fn wake(self: &Rc<Self>) {
         match &self.outbox {
             Outbox::Stream(_) => self.task.wake(),
+            // Of one that is gone there is nothing to look at, and nobody who would.
+            Outbox::Datagrams(outgoing) if self.is_gone() => outgoing.wake(),
             Outbox::Datagrams(outgoing) => outgoing.note(self),
         }
     }

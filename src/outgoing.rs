@@ -86,6 +86,7 @@ fn serve_udp(
         let peer = Peer { socket, conn: Rc::clone(&served), outgoing, service };
         let reason = poll_fn(|context| peer.poll(context)).await;
         served.mark_gone();
+        peer.outgoing.end();
         debug!(conn = %served, %reason, "connection closed");
         drop(entry);
     });

@@ -197,7 +197,7 @@ pub struct Outgoing {
     noted: RefCell<Vec<Rc<Conn>>>,
     task: Task,
     waiters: Waiters,
-    options: Option<Rc<dyn Options>>,
+    options: RefCell<Option<Rc<dyn Options>>>,
     /// For what the peers have sent and waits.
     buffers: Buffers,
     /// Bytes that came in and wait to be handled.
@@ -252,7 +252,7 @@ impl Outgoing {
     /// An empty queue of the socket with these options.
     #[must_use]
     pub fn new(options: Rc<dyn Options>) -> Self {
-        Self { options: Some(options), ..Self::default() }
+        Self { options: RefCell::new(Some(options)), ..Self::default() }
     }
 
     /// Where buffers for waiting datagrams are borrowed from.
@@ -262,7 +262,14 @@ impl Outgoing {
 
     /// The options of the socket.
     pub(super) fn options(&self) -> Option<Rc<dyn Options>> {
-        self.options.clone()
+        self.options.borrow().clone()
+    }
+
+    /// The socket is done with: lets go of it, and of the connections that hold this.
+    pub fn end(&self) {
+        self.options.take();
+        self.noted.take();
+        self.queue.take();
     }
 
     /// Queues the parts as one datagram.

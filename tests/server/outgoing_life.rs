@@ -225,3 +225,40 @@ fn a_drain_tells_who_reads_and_ends_outgoing_connections() {
     server.wait_log("read gave nil shutdown");
     up.expect_gone();
 }
+
+#[test]
+fn a_closed_outgoing_connection_holds_no_descriptor() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (tcp, udp) = (listener.local_addr().unwrap(), peer.local_addr().unwrap());
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    for (url, how) in [
+        (format!("udp://{udp}"), "close"),
+        (format!("udp://{udp}"), "reset"),
+        (format!("tcp://{tcp}"), "close"),
+        (format!("tcp://{tcp}"), "reset"),
+    ] {
+        let server = Server::builder()
+            .script(&format!(
+                "server.state.kept = {{}}
+                 return {{
+                   framing = \"line\",
+                   on_message = function(msg)
+                     local up = connect(\"{url}\")
+                     up:send(\"hello\")
+                     up:{how}()
+                     table.insert(server.state.kept, up)
+                     return msg
+                   end,
+                 }}"
+            ))
+            .start();
+        let mut client = server.tcp();
+        client.exchange(b"x\n", b"x\n");
+        let count = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+        for _ in 0..100 {
+            client.exchange(b"x\n", b"x\n");
+        }
+        wait_until("the descriptors should be closed", || (count() < 60).then_some(()));
+    }
+}
