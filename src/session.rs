@@ -202,6 +202,10 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             Poll::Pending => false,
         };
         let busy = self.call.is_some();
+        if !busy && self.conn.holds_answer() {
+            // A task that reads comes before the next message, and is told of the end.
+            return Poll::Pending;
+        }
         if !busy {
             if let Some(reason) = self.conn.ordered_end() {
                 return Poll::Ready(Progress::End(reason));

@@ -167,6 +167,12 @@ impl Conn {
         !matches!(*self.inbox.slot.borrow(), Slot::Free)
     }
 
+    /// Whether a read was answered and whoever waits for it has not seen that yet.
+    #[must_use]
+    pub fn holds_answer(&self) -> bool {
+        matches!(*self.inbox.slot.borrow(), Slot::Answered(_))
+    }
+
     /// The framing that the waiting read asks for, or the one in force; `None` where no read
     /// waits.
     #[must_use]

@@ -205,6 +205,41 @@ fn a_second_reader_at_the_same_time_raises() {
 }
 
 #[test]
+fn a_task_that_reads_sees_its_message_before_on_message_gets_the_next() {
+    let server = start(
+        r#"return {
+          framing = "line",
+          on_message = function(msg, conn)
+            if msg ~= "go" then return "message " .. msg end
+            spawn(function() conn:send("task " .. conn:read()) end)
+            return "reading"
+          end,
+        }"#,
+    );
+    let mut client = server.tcp();
+    client.exchange(b"go\n", b"reading\n");
+    client.exchange(b"one\ntwo\n", b"task one\nmessage two\n");
+}
+
+#[test]
+fn a_task_that_reads_is_told_that_the_server_stops() {
+    let mut server = start(&session(
+        "framing = \"line\",",
+        "spawn(function()
+           conn:send(\"reading\")
+           local msg, why = conn:read()
+           log.info(`the task got {msg} {why}`)
+         end)",
+    ));
+    let mut client = server.tcp();
+    client.expect(b"reading\n");
+    server.signal(SIGTERM);
+    server.wait_log("the task got nil shutdown");
+    assert_eq!(server.wait_exit(), 0);
+    client.expect_gone();
+}
+
+#[test]
 fn readers_may_take_turns() {
     let server = start(&session(
         "framing = \"line\",",
