@@ -236,7 +236,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     /// Whether a read waits and there are bytes for it: then replies collect, as they do for
     /// messages that no callback has to ask for.
     fn serves_from_input(&self) -> bool {
-        !self.input.is_empty()
+        (!self.input.is_empty() || self.conn.has_unseen())
             && self.conn.is_being_read()
             && self.conn.has_room()
             && self.conn.ordered_end().is_none()

@@ -77,6 +77,8 @@ pub enum Received {
 pub(super) struct Inbox {
     slot: RefCell<Slot>,
     reader: RefCell<Option<Waker>>,
+    /// A message of a stream that was taken for a read which was given up then.
+    unseen: RefCell<Option<Vec<u8>>>,
     /// What every further read gives at once.
     over: Cell<Option<ReadEnd>>,
     datagrams: RefCell<Option<Box<Datagrams>>>,
@@ -145,8 +147,16 @@ impl Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         let conn = &self.0;
-        conn.inbox.slot.take();
+        let slot = conn.inbox.slot.take();
         conn.inbox.reader.take();
+        // Such as of a task that was cancelled before it saw its message.
+        if let Slot::Answered(Received::Message(message)) = slot {
+            if conn.is_stream() {
+                conn.inbox.unseen.replace(Some(message));
+            } else {
+                conn.put_datagram_back(message, 0);
+            }
+        }
         // What this read has left is for whoever comes next.
         if conn.is_stream() || conn.has_datagrams() {
             conn.wake();
@@ -165,6 +175,18 @@ impl Conn {
     #[must_use]
     pub fn has_reader(&self) -> bool {
         !matches!(*self.inbox.slot.borrow(), Slot::Free)
+    }
+
+    /// The message that a read was given up behind: it comes before all others.
+    #[must_use]
+    pub fn take_unseen(&self) -> Option<Vec<u8>> {
+        self.inbox.unseen.take()
+    }
+
+    /// Whether there is such a message.
+    #[must_use]
+    pub fn has_unseen(&self) -> bool {
+        self.inbox.unseen.borrow().is_some()
     }
 
     /// Whether a read was answered and whoever waits for it has not seen that yet.

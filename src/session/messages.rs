@@ -34,6 +34,9 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         if self.input_ended {
             return Poll::Pending;
         }
+        if let Some(message) = self.conn.take_unseen() {
+            return Poll::Ready(self.start(Event::Message(&message)));
+        }
         // A script whose callbacks all are there before the first bytes enters here at once.
         if self.handler().wants(Kind::Session) {
             return self.poll_first_message(context);
@@ -171,6 +174,10 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     /// Answers the read that waits from what is kept; says whether it could.
     pub(super) fn answer_read(&mut self) -> bool {
         let Some(framing) = self.conn.wanted_framing() else { return true };
+        if let Some(message) = self.conn.take_unseen() {
+            self.conn.answer_read(Received::Message(message));
+            return true;
+        }
         match self.message_for(&framing) {
             Ok(Some(message)) => {
                 self.note_activity();

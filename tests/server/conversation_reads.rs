@@ -222,6 +222,36 @@ fn a_task_that_reads_sees_its_message_before_on_message_gets_the_next() {
 }
 
 #[test]
+fn a_message_of_a_task_that_is_cancelled_goes_to_on_message() {
+    const ROUNDS: usize = 300;
+    let server = start(
+        r#"return {
+          framing = "line",
+          on_load = function()
+            every(0.001, function()
+              for _, conn in server.connections() do
+                if conn.state.task then conn.state.task:cancel() end
+              end
+            end)
+          end,
+          on_message = function(msg, conn)
+            if msg ~= "go" then return msg end
+            conn.state.task = spawn(function() conn:send(conn:read()) end)
+            return "reading"
+          end,
+        }"#,
+    );
+    let mut client = server.tcp();
+    for round in 0..ROUNDS {
+        client.exchange(b"go\n", b"reading\n");
+        // Somewhere around the moment at which the task is cancelled.
+        std::thread::sleep(std::time::Duration::from_micros(round as u64 * 5));
+        let line = format!("{round}\n");
+        client.exchange(line.as_bytes(), line.as_bytes());
+    }
+}
+
+#[test]
 fn a_task_that_reads_is_told_that_the_server_stops() {
     let mut server = start(&session(
         "framing = \"line\",",
