@@ -18,16 +18,16 @@
 //!
 //! # The life of a script
 //! [`watch`] notices that a file may have changed; [`script`] reads it, what it requires and its
-//! assets into a [`script::Bundle`] with a digest; [`reload`] has it tried, then built by every worker, then
-//! made live by all of them, or by none.
+//! assets into a [`script::Bundle`] with a digest; [`reload`] has it tried, then built by every
+//! worker, then made live by all of them, or by none.
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
 //! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `hash`,
-//! `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor
-//! Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`, clap in
-//! `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/stack.rs` and `vm/budget.rs` alone.
+//! `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua, [`frame`] neither
+//! tokio nor Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`,
+//! clap in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/stack.rs` and `vm/budget.rs` alone.
 //!
 //! What a script can use is described in [`mod@reference`], as data and as a document.
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::Instant;
 
+use super::subject::{Subject, What};
 use super::tasks::Task;
-use super::{Call, Subject, Vm, What};
+use super::{Call, Vm};
 use crate::handler::{Event, Handler, Outcome, Step, follow};
 use crate::service::Service;
 

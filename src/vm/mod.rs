@@ -15,6 +15,7 @@ mod machine;
 mod raw;
 mod reply;
 mod report;
+mod subject;
 mod tasks;
 mod trouble;
 mod value;
@@ -35,15 +36,14 @@ pub use host::{Call as Dial, Dialler, FramingRules, Site, StopRequest};
 pub use machine::Place;
 
 use crate::conn::{Conn, Framings};
-use crate::frame::Framing;
 use crate::handler::{Event, Handler, Kind, Outcome, Rules, Step, Woken};
 use crate::script::Bundle;
 use generation::{Callback, Name};
 use host::Host;
 use machine::{Machine, Memory, Ran};
 use raw::{Argument, Coroutine};
-use reply::Recipient;
-use tasks::{Owner, Trigger};
+use subject::{Subject, What};
+use tasks::Owner;
 use trouble::{Cause, Trouble};
 
 /// What a VM is made with.
@@ -122,34 +122,6 @@ impl Drop for Prepared {
 pub struct Call {
     coroutine: Coroutine,
     subject: Subject,
-}
-
-/// What a call is about.
-struct Subject {
-    what: What,
-    generation: Rc<Generation>,
-    conn: Option<Rc<Conn>>,
-    /// What its replies are framed by; none: by what is in force then.
-    framing: Option<Rc<Framing>>,
-    /// The head of the message, for a fault to show; empty in calls that never waited.
-    message: Option<Vec<u8>>,
-}
-
-/// Which function of a script is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
-    Callback(Name),
-    Task(Trigger),
-}
-
-impl What {
-    /// As a fault names it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Callback(name) => name.as_str(),
-            Self::Task(trigger) => trigger.name(),
-        }
-    }
 }
 
 /// How much of a message is kept while its call waits, for a fault to show.
@@ -305,26 +277,6 @@ impl Vm {
     /// Resolves when the script's data is over the memory limit.
     pub async fn exhausted(&self) {
         self.exhausted.notified().await;
-    }
-}
-
-impl Subject {
-    /// Sends what the function returned. What a timer or a task returns means nothing.
-    fn deliver(&self, coroutine: &Coroutine) -> Result<Outcome, String> {
-        let What::Callback(name) = self.what else { return Ok(Outcome::NOTHING) };
-        let label = self.generation.label();
-        let Some(conn) = &self.conn else {
-            return reply::deliver(name.as_str(), label, None, coroutine);
-        };
-        let in_force;
-        let framing = if let Some(framing) = &self.framing {
-            framing
-        } else {
-            in_force = conn.reply_framing();
-            &in_force
-        };
-        let recipient = Recipient { conn, framing };
-        reply::deliver(name.as_str(), label, Some(&recipient), coroutine)
     }
 }
 

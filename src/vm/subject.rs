@@ -1,0 +1,59 @@
+//! What a call is about: the function of the script, whose it is, and where its replies go.
+
+use std::rc::Rc;
+
+use super::generation::{Generation, Name};
+use super::raw::Coroutine;
+use super::reply::{self, Recipient};
+use super::tasks::Trigger;
+use crate::conn::Conn;
+use crate::frame::Framing;
+use crate::handler::Outcome;
+
+/// What a call is about.
+pub(super) struct Subject {
+    pub(super) what: What,
+    pub(super) generation: Rc<Generation>,
+    pub(super) conn: Option<Rc<Conn>>,
+    /// What its replies are framed by; none: by what is in force then.
+    pub(super) framing: Option<Rc<Framing>>,
+    /// The head of the message, for a fault to show; empty in calls that never waited.
+    pub(super) message: Option<Vec<u8>>,
+}
+
+/// Which function of a script is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Callback(Name),
+    Task(Trigger),
+}
+
+impl What {
+    /// As a fault names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Callback(name) => name.as_str(),
+            Self::Task(trigger) => trigger.name(),
+        }
+    }
+}
+
+impl Subject {
+    /// Sends what the function returned. What a timer or a task returns means nothing.
+    pub(super) fn deliver(&self, coroutine: &Coroutine) -> Result<Outcome, String> {
+        let What::Callback(name) = self.what else { return Ok(Outcome::NOTHING) };
+        let label = self.generation.label();
+        let Some(conn) = &self.conn else {
+            return reply::deliver(name.as_str(), label, None, coroutine);
+        };
+        let in_force;
+        let framing = if let Some(framing) = &self.framing {
+            framing
+        } else {
+            in_force = conn.reply_framing();
+            &in_force
+        };
+        let recipient = Recipient { conn, framing };
+        reply::deliver(name.as_str(), label, Some(&recipient), coroutine)
+    }
+}
