@@ -158,6 +158,17 @@ fn sessions_know_no_socket_and_no_lua() {
 }
 
 #[test]
+fn framings_know_no_input_and_output() {
+    let framings = sources().into_iter().filter(|(file, _)| module(file) == "frame");
+    let checked = framings.map(|(file, text)| {
+        for word in ["tokio", "mlua", "std::io", "std::net", "std::fs"] {
+            assert!(!text.contains(word), "{file} names {word}");
+        }
+    });
+    assert!(checked.count() > 5, "the framings were not found");
+}
+
+#[test]
 fn unsafe_code_stays_in_its_files() {
     let mut seen = 0;
     for (file, text) in sources() {
