@@ -41,7 +41,10 @@ pub(super) fn read(text: &str, draft: &mut Draft) -> Result<(), String> {
     }
     let mut seen = Vec::new();
     for option in options.split(',').skip(1) {
-        let Some((key, value)) = option.split_once('=') else {
+        // The one key whose values need no name.
+        let header =
+            ["strip", "keep"].contains(&option.trim()).then_some(("header", option.trim()));
+        let Some((key, value)) = option.split_once('=').or(header) else {
             let hint = if delimited { r"; a comma in a delimiter is \x2c" } else { "" };
             return Err(format!("expected KEY=VALUE behind the comma, got '{option}'{hint}"));
         };

@@ -280,3 +280,12 @@ fn a_limit_is_that_of_the_framing_or_the_general_one() {
     assert_eq!(max("raw,max=1MiB"), RAW_MOST);
     assert_eq!(max("raw,max=10"), 10);
 }
+
+#[test]
+fn what_becomes_of_a_header_needs_no_key() {
+    for text in ["length:u16be,offset=4,keep", "length:u16be, offset=4, keep"] {
+        assert_eq!(Spec::parse(text), Spec::parse("length:u16be,offset=4,header=keep"), "{text}");
+    }
+    assert!(Spec::parse("length:u8,keep,header=strip").is_err());
+    assert!(Spec::parse("line,keep").is_err());
+}
