@@ -351,6 +351,7 @@ impl Floor {
         self.service.handler.unload(&last).await;
         self.outgoing.close();
         self.outgoing.wait().await;
+        self.service.handler.tell_repeats();
         debug!("worker drained");
     }
 }

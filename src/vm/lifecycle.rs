@@ -66,6 +66,11 @@ impl Vm {
         generation.end();
     }
 
+    /// The worker ends: tells of the faults that were only counted so far.
+    pub fn tell_repeats(&self) {
+        self.live().machine.host.reporter.tell_repeats();
+    }
+
     /// Runs a callback that belongs to no connection.
     async fn run_alone(
         &self,

@@ -14,42 +14,90 @@ use super::fault::Fault;
 /// How long repeats of a fault are counted before they are told of.
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Different faults that are counted at once; beyond that every fault is logged in full.
-const MOST_KINDS: usize = 256;
+/// Places whose faults are counted at once; beyond that every fault is logged in full.
+const MOST_PLACES: usize = 256;
 
-/// The faults of one VM within the last window, and how often each was repeated.
+/// Different faults of one place that are logged in full within a window: texts often hold a part
+/// of what a peer sent.
+const MOST_TEXTS: usize = 4;
+
+/// The faults of one VM within the last window, by their place, and how often each was repeated.
 #[derive(Default)]
 pub(super) struct Reporter {
-    repeats: Rc<RefCell<HashMap<String, u64>>>,
+    places: Rc<RefCell<HashMap<String, Place>>>,
+}
+
+/// The faults of one place.
+#[derive(Default)]
+struct Place {
+    /// Each that was logged in full, and its repeats.
+    told: Vec<(Fault, u64)>,
+    /// How many others there were.
+    others: u64,
 }
 
 impl Reporter {
     /// Logs `fault`, or counts it.
     pub(super) fn report(&self, fault: &Fault) {
         let key = fault.key();
-        let mut repeats = self.repeats.borrow_mut();
-        if let Some(count) = repeats.get_mut(&key) {
-            *count += 1;
-            return;
+        let mut places = self.places.borrow_mut();
+        let is_new = !places.contains_key(&key);
+        if is_new && places.len() >= MOST_PLACES {
+            return tell(fault);
         }
-        let (generation, hash) = (fault.generation(), fault.hash());
-        warn!(generation, hash, "handler fault: {fault}");
-        if repeats.len() < MOST_KINDS {
-            repeats.insert(key.clone(), 0);
-            tokio::task::spawn_local(tell_repeats(Rc::clone(&self.repeats), key, fault.clone()));
+        let place = places.entry(key.clone()).or_default();
+        let text = fault.summary();
+        if let Some((_, repeats)) = place.told.iter_mut().find(|(told, _)| told.summary() == text) {
+            *repeats += 1;
+        } else if place.told.len() < MOST_TEXTS {
+            tell(fault);
+            place.told.push((fault.clone(), 0));
+        } else {
+            place.others += 1;
+        }
+        if is_new {
+            tokio::task::spawn_local(tell_later(Rc::clone(&self.places), key));
+        }
+    }
+
+    /// Tells of the repeats that were counted so far, because there will be no later.
+    pub(super) fn tell_repeats(&self) {
+        for place in self.places.take().into_values() {
+            place.tell_repeats();
         }
     }
 }
 
-async fn tell_repeats(repeats: Rc<RefCell<HashMap<String, u64>>>, key: String, fault: Fault) {
+impl Place {
+    fn tell_repeats(&self) {
+        let window = WINDOW.as_secs();
+        for (fault, count) in self.told.iter().filter(|(_, count)| *count > 0) {
+            let (generation, hash, summary) = (fault.generation(), fault.hash(), fault.summary());
+            warn!(
+                generation,
+                hash, "handler fault repeated {count} times within {window} s: {summary}"
+            );
+        }
+        if let Some((fault, _)) = self.told.first().filter(|_| self.others > 0) {
+            let (generation, hash, summary) = (fault.generation(), fault.hash(), fault.summary());
+            let others = self.others;
+            warn!(
+                generation,
+                hash, "{others} other faults within {window} s at the place of: {summary}"
+            );
+        }
+    }
+}
+
+fn tell(fault: &Fault) {
+    let (generation, hash) = (fault.generation(), fault.hash());
+    warn!(generation, hash, "handler fault: {fault}");
+}
+
+async fn tell_later(places: Rc<RefCell<HashMap<String, Place>>>, key: String) {
     sleep(WINDOW).await;
-    let count = repeats.borrow_mut().remove(&key).unwrap_or(0);
-    if count > 0 {
-        let (generation, hash) = (fault.generation(), fault.hash());
-        let (window, summary) = (WINDOW.as_secs(), fault.summary());
-        warn!(
-            generation,
-            hash, "handler fault repeated {count} times within {window} s: {summary}"
-        );
+    let place = places.borrow_mut().remove(&key);
+    if let Some(place) = place {
+        place.tell_repeats();
     }
 }
