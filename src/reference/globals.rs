@@ -107,7 +107,7 @@ pub const SERVER: Module = Module {
             &[],
             Gives::Always(Type::List(&Type::CONN)),
             "The open connections and datagram peers of this worker, as an array. Those that \
-             `connect` made are not in it. In `on_close` the one that has gone still is.",
+             `connect` made are not in it.",
         ),
         Function::new(
             "publish",

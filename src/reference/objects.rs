@@ -212,7 +212,7 @@ pub const OPTIONS: [SocketOption; 7] = [
         name: "linger",
         values: "whole seconds, or `false`",
         transports: "tcp, unix",
-        text: "How long a close waits for what is still to be sent (`SO_LINGER`). With 0 it resets. The \
-               server never waits in a close, so above 0 it is as `false`.",
+        text: "How long the system waits in a close for what is still to be sent (`SO_LINGER`). The \
+               server never waits in a close, so above 0 it is as `false`. `conn:reset()` is what resets.",
     },
 ];

@@ -199,7 +199,7 @@ function server.now() end
 ---Stops the server in order.
 function server.stop() end
 
----The open connections and datagram peers of this worker, as an array. Those that `connect` made are not in it. In `on_close` the one that has gone still is.
+---The open connections and datagram peers of this worker, as an array. Those that `connect` made are not in it.
 ---@return Conn[]
 function server.connections() end
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Generation;
-use super::raw::Pinned;
+use super::raw::{Frame, Pinned};
 use super::report::Reporter;
 use super::tasks::{Owner, Tasks};
 use crate::conn::{Conn, Framings};
@@ -85,6 +85,8 @@ pub(super) struct Host {
     pub(super) framing_rules: FramingRules,
     /// Framings that reads asked for by text, because parsing costs more than looking up.
     pub(super) known_framings: RefCell<HashMap<Vec<u8>, Rc<Framing>>>,
+    /// An error that is on its way, and where it came from before it was raised again.
+    pub(super) kept_frames: RefCell<Option<(Vec<u8>, Vec<Frame>)>>,
     /// Logs the script's faults.
     pub(super) reporter: Reporter,
     /// Asks the server to stop.
@@ -144,6 +146,7 @@ impl Host {
             site,
             framing_rules,
             known_framings: RefCell::default(),
+            kept_frames: RefCell::default(),
             reporter: Reporter::default(),
             stop,
             noted_state: Cell::new(false),

@@ -284,6 +284,7 @@ impl Machine {
             host.origin.replace(Rc::clone(origin));
         }
         host.conn.replace(conn.cloned());
+        host.kept_frames.take();
         self.meter.begin();
         Running(self)
     }
@@ -308,10 +309,16 @@ impl Machine {
                 }),
             },
             Resumed::Raised => {
-                let frames = coroutine.frames();
+                let mut frames = coroutine.frames();
+                let kept = self.host.kept_frames.take();
                 match coroutine.pop(&self.lua) {
                     Ok(value) if is_out_of_memory(&value) => Err(self.out_of_memory(frames)),
                     value => {
+                        if let (Ok(Value::String(text)), Some((known, origin))) = (&value, kept)
+                            && *text.as_bytes() == known
+                        {
+                            frames = origin;
+                        }
                         let text = self.error_text(origin, value);
                         Err(Trouble { cause: Cause::Raised, text, frames })
                     }

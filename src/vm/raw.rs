@@ -455,6 +455,14 @@ pub(super) unsafe fn frames(state: *mut ffi::lua_State) -> Vec<Frame> {
     frames
 }
 
+/// The active functions of a thread, innermost first: of the running one, or of one that waits or
+/// has failed.
+pub(super) fn frames_of(thread: &Thread) -> Vec<Frame> {
+    // SAFETY: the handle keeps the thread alive, and nothing runs in it meanwhile but the function
+    // of the host that asks.
+    unsafe { frames(thread.state()) }
+}
+
 /// Copies a C string that may be null.
 ///
 /// # Safety

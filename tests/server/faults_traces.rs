@@ -99,3 +99,54 @@ fn a_traceback_of_the_scripts_own_names_files_and_lines() {
         started_with("local _, trace = xpcall(work, debug.traceback) error(trace, 0)");
     says(&fault, &["lib/deep.lua:3", "lib/deep.lua:6", "handler.lua:3"]);
 }
+
+/// The first fault of a handler that runs `call` at a message, with `lib/bad.lua` beside it.
+fn fault_of(call: &str) -> String {
+    let script = format!(
+        "local function work()\n  {call}\nend\n\
+         return function(msg)\n  if msg ~= \"x\" then return msg end\n  work()\nend\n"
+    );
+    let server = Server::builder().script(&script).file("lib/bad.lua", BAD).start();
+    let mut client = server.tcp();
+    client.send(b"x");
+    server.wait_log("handler.lua:6");
+    client.exchange(b"goes on", b"goes on");
+    server.log_text()
+}
+
+const BAD: &str = "\
+local function inner()
+  error(\"bad module\")
+end
+inner()
+";
+
+#[test]
+fn the_body_of_a_module_is_in_the_traceback() {
+    let fault = fault_of("require(\"./lib/bad\")");
+    says(&fault, &["lib/bad.lua:2: bad module", "lib/bad.lua:2 in inner", "lib/bad.lua:4"]);
+    says(&fault, &["handler.lua:2 in work", "handler.lua:6"]);
+}
+
+#[test]
+fn a_coroutine_of_the_scripts_own_is_in_the_traceback() {
+    for call in [
+        "local function inner() error(\"in it\") end; coroutine.wrap(function() inner() end)()",
+        "local function inner() error(\"in it\") end; \
+         local co = coroutine.create(function() inner() end); \
+         local ok, why = coroutine.resume(co); error(why, 0)",
+        "local function inner() error(\"in it\") end; coroutine.wrap(function() \
+         coroutine.wrap(function() inner() end)() end)()",
+    ] {
+        let fault = fault_of(call);
+        says(&fault, &["handler.lua:2: in it", "handler.lua:2 in inner"]);
+        says(&fault, &["handler.lua:2 in work", "handler.lua:6"]);
+    }
+}
+
+#[test]
+fn an_error_that_was_caught_lends_its_way_to_no_other() {
+    let fault = fault_of("pcall(require, \"./lib/bad\"); error(\"another\")");
+    says(&fault, &["handler.lua:2: another", "handler.lua:2 in work"]);
+    assert!(!fault.contains("bad.lua"), "{fault}");
+}

@@ -23,6 +23,22 @@ impl UserData for Handle {}
 pub(in crate::vm) const FIELDS: [&str; 7] =
     ["id", "transport", "peer", "peer_ip", "peer_port", "local_addr", "listener"];
 
+/// The methods of `conn`.
+const METHODS: [&str; 12] = [
+    "close",
+    "flush",
+    "option",
+    "read",
+    "reset",
+    "send",
+    "send_raw",
+    "set_framing",
+    "set_idle_timeout",
+    "shutdown",
+    "subscribe",
+    "unsubscribe",
+];
+
 pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     add_sends(lua, table, host)?;
     add_read(lua, table, host)?;
@@ -56,6 +72,11 @@ const WAIT: Answer = (Value::Boolean(false), None);
 
 fn raised(lua: &Lua, text: String) -> mlua::Result<Answer> {
     Ok((Value::String(lua.create_string("raise")?), Some(text)))
+}
+
+/// Whether the connection is closed or closing.
+fn is_closed(conn: &Conn) -> bool {
+    !conn.is_open() && !conn.is_half_closing()
 }
 
 fn refused(problem: &str) -> Answer {
@@ -150,6 +171,7 @@ fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()>
     let shared = SharedHost::clone(host);
     let set_framing = move |lua: &Lua, (handle, spec): (UserDataRef<Handle>, Value)| {
         let conn = &handle.0;
+        let is_closed = is_closed(conn);
         let Some(generation) = shared.generation() else { return Ok(refused(CLOSED)) };
         if spec.is_nil() {
             let entered = shared.entered_generation(conn).unwrap_or(generation);
@@ -160,12 +182,12 @@ fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()>
                 Err(problem) => return raised(lua, format!("conn:set_framing: {problem}")),
             }
         }
-        Ok(if conn.is_gone() { refused(CLOSED) } else { DONE })
+        Ok(if is_closed { refused(CLOSED) } else { DONE })
     };
     table.raw_set("set_framing", lua.create_function(set_framing)?)?;
 
     let set_idle_timeout = |_: &Lua, (handle, seconds): (UserDataRef<Handle>, Option<f64>)| {
-        if handle.0.is_gone() {
+        if is_closed(&handle.0) {
             return Ok(refused(CLOSED));
         }
         handle.0.set_idle_limit(match seconds {
@@ -193,7 +215,7 @@ fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()>
             let text = format!("conn:option: there is no option '{name:.LONGEST_NAME$}'; {hint}");
             return raised(lua, text);
         };
-        let Some(options) = handle.0.options().filter(|_| !handle.0.is_gone()) else {
+        let Some(options) = handle.0.options().filter(|_| !is_closed(&handle.0)) else {
             return Ok(refused(CLOSED));
         };
         let done = match &value {
@@ -295,7 +317,8 @@ fn printable(address: &Endpoint) -> String {
 }
 
 fn unknown_field(key: &str) -> String {
-    let hint = match nearest(key, FIELDS.into_iter().chain(["state"])) {
+    let hint = match nearest(key, FIELDS.into_iter().chain(["state"]).chain(METHODS)) {
+        Some(near) if METHODS.contains(&near) => format!("did you mean conn:{near}(...)?"),
         Some(near) => format!("did you mean conn.{near}?"),
         None => "your own values belong in conn.state".to_owned(),
     };

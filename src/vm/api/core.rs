@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mlua::{Lua, LuaString, Table, Value};
+use mlua::{Lua, LuaString, Table, Thread, Value};
 use tracing::{debug, error, info, warn};
 
 use crate::handler::Wait;
@@ -12,6 +12,9 @@ use crate::vm::compile::compile;
 use crate::vm::host::{LONGEST_TIME, SharedHost, WHILE_FRAMING, WHILE_LOADING};
 use crate::vm::raw;
 use crate::vm::value::is_out_of_memory;
+
+/// Frames of a traceback through several coroutines.
+const MOST_KEPT_FRAMES: usize = 80;
 
 /// Log messages are cut to this many bytes.
 const LONGEST_LOG: usize = 16 * 1024;
@@ -32,7 +35,27 @@ fn add_waits(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let is_out_of_memory = |_: &Lua, problem: Value| Ok(is_out_of_memory(&problem));
     table.raw_set("is_out_of_memory", lua.create_function(is_out_of_memory)?)?;
     table.raw_set("end_for_memory", raw::end_for_memory_function(lua)?)?;
-    table.raw_set("answer", raw::take_answer_function(lua)?)
+    table.raw_set("answer", raw::take_answer_function(lua)?)?;
+    let shared = SharedHost::clone(host);
+    // Remembers where an error came from that is raised again in another coroutine, or by
+    // `require`.
+    let keep_frames = move |lua: &Lua, (problem, failed): (LuaString, Option<Thread>)| {
+        let mut kept = shared.kept_frames.borrow_mut();
+        let known = kept.take().filter(|(text, _)| *text == *problem.as_bytes());
+        let current = raw::frames_of(&lua.current_thread());
+        let mut frames = match (known, &failed) {
+            (Some((_, frames)), _) => frames,
+            (None, Some(failed)) => raw::frames_of(failed),
+            (None, None) => Vec::new(),
+        };
+        if failed.is_some() || frames.is_empty() {
+            frames.extend(current);
+        }
+        frames.truncate(MOST_KEPT_FRAMES);
+        *kept = Some((problem.as_bytes().to_vec(), frames));
+        Ok(())
+    };
+    table.raw_set("keep_frames", lua.create_function(keep_frames)?)
 }
 
 fn add_log(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {

@@ -5,7 +5,7 @@
 local host, parts = ...
 
 local base = _G
-local error, pcall, rawset, setmetatable, type = error, pcall, rawset, setmetatable, type
+local error, rawset, setmetatable, type, xpcall = error, rawset, setmetatable, type, xpcall
 local concat, freeze = table.concat, table.freeze
 local info = debug.info
 
@@ -44,6 +44,14 @@ local function decoded(source, text)
   return value
 end
 
+-- A memory error has to pass as it is.
+local function keep_frames(problem)
+  if type(problem) == "string" and problem ~= "not enough memory" then
+    host.keep_frames(problem)
+  end
+  return problem
+end
+
 -- `sources` holds the chunk names of the generation's files, and under "main" that of its script.
 local function make_require(generation, sources)
   local values, chain = {}, { call = 0 }
@@ -75,7 +83,7 @@ local function make_require(generation, sources)
     end
     table.insert(chain, source)
     local before = host.load_begins()
-    local ok, value = surfaced(pcall(body))
+    local ok, value = surfaced(xpcall(body, keep_frames))
     host.load_ends(before)
     table.remove(chain)
     if not ok then

@@ -47,8 +47,17 @@ function base.xpcall(f, handler, ...)
   end, ...))
 end
 
+-- Where an error of another coroutine came from is remembered, for the traceback.
+local function kept(co, ok, ...)
+  local problem = ...
+  if not ok and type(problem) == "string" then
+    host.keep_frames(problem, co)
+  end
+  return ok, ...
+end
+
 function coroutine.resume(co, ...)
-  return surfaced(resume(co, ...))
+  return kept(co, surfaced(resume(co, ...)))
 end
 
 local function unwrapped(ok, ...)
