@@ -259,18 +259,6 @@ impl Framing {
     pub fn takes_nothing(&self) -> bool {
         matches!(self.codec, Codec::Fixed(0))
     }
-
-    /// How many bytes have to be there, counted as [`Self::decode`] counts, before there can be a
-    /// message; 0 if that is not known.
-    #[inline]
-    #[must_use]
-    pub fn needed(&self, progress: &Progress) -> usize {
-        match (&self.codec, progress.needed) {
-            (Codec::Fixed(size), 0) => *size,
-            (_, 0) => 0,
-            (_, needed) => progress.skipped.saturating_add(needed),
-        }
-    }
 }
 
 impl Decoded {

@@ -65,6 +65,18 @@ struct Stream {
     held: usize,
 }
 
+impl Framing {
+    /// How many bytes have to be there, counted as [`Self::decode`] counts, before there can be a
+    /// message; 0 if that is not known.
+    fn needed(&self, progress: &Progress) -> usize {
+        match (&self.codec, progress.needed) {
+            (super::Codec::Fixed(size), 0) => *size,
+            (_, 0) => 0,
+            (_, needed) => progress.skipped.saturating_add(needed),
+        }
+    }
+}
+
 impl Stream {
     fn arrive(&mut self, framing: &Framing, bytes: &[u8], eof: bool) -> Result<(), FrameError> {
         self.buffer.extend_from_slice(bytes);

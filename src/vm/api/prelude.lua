@@ -11,7 +11,7 @@ local info = debug.info
 
 local arguments = parts.arguments(host)
 local expected = arguments.expected
-local surfaced = parts.protected(host, arguments)
+local surfaced, is_out_of_memory = parts.protected(host, arguments)
 parts.text(host)
 local wait = parts.tasks(host, arguments)
 local print = parts.log(host, arguments)
@@ -46,7 +46,7 @@ end
 
 -- A memory error has to pass as it is.
 local function keep_frames(problem)
-  if type(problem) == "string" and problem ~= "not enough memory" then
+  if type(problem) == "string" and not is_out_of_memory(problem) then
     host.keep_frames(problem)
   end
   return problem

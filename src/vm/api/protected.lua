@@ -75,4 +75,4 @@ function coroutine.wrap(f)
   end
 end
 
-return surfaced
+return surfaced, is_out_of_memory
