@@ -291,9 +291,13 @@ async fn until(conn: &Rc<Conn>, condition: impl Fn(&Conn) -> bool) -> Woken {
 
 /// Lets others go first after a call of `conn` ran over its budget: as long again, but only
 /// while others are waiting.
-pub async fn serve_penalty<H: Handler>(handler: &H, conn: &Conn) {
+///
+/// `failed_at` is what [`Handler::calls`] was when the call had failed, where that is not now: who
+/// had a turn since then was waiting, and only the error callback was not.
+pub async fn serve_penalty<H: Handler>(handler: &H, conn: &Conn, failed_at: Option<u64>) {
     let Some(pause) = conn.take_penalty() else { return };
-    let calls = handler.calls();
+    let own = u64::from(handler.wants(Kind::Error));
+    let calls = failed_at.map_or_else(|| handler.calls(), |calls| calls + own);
     let until = Instant::now() + pause;
     // Everybody who is waiting has had a turn when this task is polled again.
     yield_now().await;

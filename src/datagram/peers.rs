@@ -193,19 +193,30 @@ impl<H: Handler + 'static> Table<H> {
             Step::Done(Outcome::Done { .. } | Outcome::Rejected) => {}
             step => {
                 peer.busy.set(true);
+                let calls = self.handler().calls();
                 let (table, peer) = (Rc::clone(self), Rc::clone(peer));
-                self.site.tasks.spawn_local(async move { table.follow(peer, kind, step).await });
+                self.site
+                    .tasks
+                    .spawn_local(async move { table.follow(peer, kind, step, calls).await });
             }
         }
     }
 
-    /// Goes on with a callback that waits or failed, then with what came meanwhile.
-    async fn follow(self: Rc<Self>, peer: Rc<Peer<H>>, mut kind: Kind, step: Step<H::Call>) {
+    /// Goes on with a callback that waits or failed, `calls` being counted then, and with what
+    /// came meanwhile.
+    async fn follow(
+        self: Rc<Self>,
+        peer: Rc<Peer<H>>,
+        mut kind: Kind,
+        step: Step<H::Call>,
+        calls: u64,
+    ) {
         let conn = &peer.conn;
+        let mut failed_at = matches!(step, Step::Done(_)).then_some(calls);
         let mut outcome = finish(self.handler(), conn, step).await;
         let mut turn = Turn::begin();
         loop {
-            serve_penalty(self.handler(), conn).await;
+            serve_penalty(self.handler(), conn, failed_at.take()).await;
             if turn.is_over() {
                 yield_now().await;
                 turn = Turn::begin();
@@ -268,9 +279,10 @@ impl<H: Handler + 'static> Table<H> {
             peer.busy.set(true);
             let table = Rc::clone(self);
             let step = Step::Done(Outcome::NOTHING);
+            let calls = self.handler().calls();
             self.site
                 .tasks
-                .spawn_local(async move { table.follow(peer, Kind::Message, step).await });
+                .spawn_local(async move { table.follow(peer, Kind::Message, step, calls).await });
         }
     }
 

@@ -44,10 +44,11 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     /// A callback that waits or failed, to be followed beside the socket.
     pub(super) fn keep(&self, kind: Kind, step: Step<H::Call>) -> Call {
         let (service, conn) = (Rc::clone(&self.service), Rc::clone(&self.conn));
+        let failed_at = matches!(step, Step::Done(_)).then(|| self.handler().calls());
         let future = async move {
             let outcome = finish(&service.handler, &conn, step).await;
             if matches!(outcome, Outcome::Failed(_)) {
-                serve_penalty(&service.handler, &conn).await;
+                serve_penalty(&service.handler, &conn, failed_at).await;
             }
             outcome
         };
