@@ -27,7 +27,7 @@
 //! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `hash`,
 //! `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua, [`frame`] neither
 //! tokio nor Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`,
-//! clap in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/stack.rs` and `vm/budget.rs` alone.
+//! clap in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
 //!
 //! What a script can use is described in [`mod@reference`], as data and as a document.
 

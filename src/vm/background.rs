@@ -41,12 +41,12 @@ fn start(service: &Rc<Service<Vm>>, task: &Rc<Task>) {
     let ran = machine.call(&generation.origin, task.conn.as_ref(), &task.function, &[]);
     let subject = Subject {
         what: What::Task(task.trigger),
-        generation: Rc::clone(generation),
-        conn: task.conn.clone(),
+        generation,
+        conn: task.conn.as_ref(),
         framing: None,
         message: None,
     };
-    let step = vm.settle(subject, None, ran);
+    let step = vm.settle_first(subject, ran);
     let pause = vm.overrun.take();
     let tasks = &machine.host.tasks;
     match step {

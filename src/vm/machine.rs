@@ -91,10 +91,11 @@ impl Machine {
             base.raw_set(name, Value::Nil)?;
         }
         lua.sandbox(true)?;
-        lua.set_memory_limit(memory.saturating_add(reserve(memory)))?;
+        let limit = memory.saturating_add(reserve(memory));
+        lua.set_memory_limit(limit)?;
         Ok(Self {
             meter: watchdog.watch(&lua)?,
-            coroutines: RefCell::new(Coroutines::new(&lua)?),
+            coroutines: RefCell::new(Coroutines::new(&lua, limit)?),
             new_conn,
             new_environment,
             tostring: Pinned::new(&lua, lua.globals().get::<Function>("tostring")?)?,
@@ -284,7 +285,9 @@ impl Machine {
             host.origin.replace(Rc::clone(origin));
         }
         host.conn.replace(conn.cloned());
-        host.kept_frames.take();
+        if host.kept_frames.borrow().is_some() {
+            host.kept_frames.take();
+        }
         self.meter.begin();
         Running(self)
     }

@@ -42,7 +42,7 @@ use generation::{Callback, Name};
 use host::Host;
 use machine::{Machine, Memory, Ran};
 use raw::{Argument, Coroutine};
-use subject::{Subject, What};
+use subject::{Kept, Subject, What};
 use tasks::Owner;
 use trouble::{Cause, Trouble};
 
@@ -121,11 +121,8 @@ impl Drop for Prepared {
 /// A callback that waits.
 pub struct Call {
     coroutine: Coroutine,
-    subject: Subject,
+    subject: Kept,
 }
-
-/// How much of a message is kept while its call waits, for a fault to show.
-const KEPT_MESSAGE: usize = 128;
 
 impl Vm {
     /// A VM whose first generation is `bundle` as number 1; its `on_load` is yet to run.
@@ -209,41 +206,41 @@ impl Vm {
         old
     }
 
-    /// Goes on after a call ran or waits again.
-    fn settle(
-        &self,
-        subject: Subject,
-        message: Option<&[u8]>,
-        ran: Result<Ran, Trouble>,
-    ) -> Step<Call> {
-        let machine = Rc::clone(&subject.generation.machine);
+    /// Takes up what a call came to.
+    fn settle(&self, subject: Subject<'_>, ran: Result<Ran, Trouble>) -> Step<Coroutine> {
+        let machine = &subject.generation.machine;
         match ran {
             Ok(Ran::Returned(coroutine)) => {
                 let answer = subject.deliver(&coroutine);
                 machine.put_back(coroutine);
-                self.keep_within_memory(&machine, None);
+                self.keep_within_memory(machine, None);
                 Step::Done(match answer {
                     Ok(outcome) => outcome,
-                    Err(problem) => self.fail(&subject, message, Trouble::raised(problem)),
+                    Err(problem) => self.fail(subject, Trouble::raised(problem)),
                 })
             }
-            Ok(Ran::Waits(coroutine, wait)) => {
-                let message = message.map(|bytes| bytes[..bytes.len().min(KEPT_MESSAGE)].to_vec());
-                let subject = Subject { message: message.or(subject.message), ..subject };
-                Step::Wait(Call { coroutine, subject }, wait)
-            }
+            Ok(Ran::Waits(coroutine, wait)) => Step::Wait(coroutine, wait),
             Err(trouble) => {
                 let cause = trouble.cause;
-                let outcome = self.fail(&subject, message, trouble);
-                self.keep_within_memory(&machine, Some(cause));
+                let outcome = self.fail(subject, trouble);
+                self.keep_within_memory(machine, Some(cause));
                 Step::Done(outcome)
             }
         }
     }
 
-    fn fail(&self, subject: &Subject, message: Option<&[u8]>, trouble: Trouble) -> Outcome {
-        let Subject { what, generation, conn, message: kept, .. } = subject;
-        let message = message.or(kept.as_deref());
+    /// As [`Vm::settle`], for a call that began just now.
+    fn settle_first(&self, subject: Subject<'_>, ran: Result<Ran, Trouble>) -> Step<Call> {
+        match self.settle(subject, ran) {
+            Step::Done(outcome) => Step::Done(outcome),
+            Step::Wait(coroutine, wait) => {
+                Step::Wait(Call { coroutine, subject: subject.keep() }, wait)
+            }
+        }
+    }
+
+    fn fail(&self, subject: Subject<'_>, trouble: Trouble) -> Outcome {
+        let Subject { what, generation, conn, message, .. } = subject;
         if let Cause::Budget(used) = trouble.cause {
             if matches!(what, What::Task(_)) {
                 self.overrun.set(used);
@@ -253,7 +250,7 @@ impl Vm {
             }
         }
         let fault = Fault::callback(what.name(), trouble, generation.label(), &generation.bundle)
-            .about(conn.as_deref(), message);
+            .about(conn.map(|conn| &**conn), message);
         generation.machine.host.reporter.report(&fault);
         Outcome::Failed(fault.text())
     }
@@ -297,7 +294,10 @@ impl Handler for Vm {
         self.calls.set(self.calls.get() + 1);
         let Generation { machine, origin, .. } = &*subject.generation;
         let ran = machine.resume(origin, subject.conn.as_ref(), coroutine, woken);
-        self.settle(subject, None, ran)
+        match self.settle(subject.subject(), ran) {
+            Step::Done(outcome) => Step::Done(outcome),
+            Step::Wait(coroutine, wait) => Step::Wait(Call { coroutine, subject }, wait),
+        }
     }
 
     fn wants(&self, kind: Kind) -> bool {
@@ -358,12 +358,13 @@ impl Vm {
             Event::Message(bytes) => Some(bytes),
             _ => None,
         };
+        let framing = message.is_some().then(|| conn.reply_framing());
         let subject = Subject {
             what: What::Callback(name),
-            generation: Rc::clone(generation),
-            conn: Some(Rc::clone(conn)),
-            framing: message.is_some().then(|| conn.reply_framing()),
-            message: None,
+            generation,
+            conn: Some(conn),
+            framing: framing.as_ref(),
+            message,
         };
         // The script's object for the connection is made only for a callback that takes it.
         let conn_position = usize::from(matches!(event, Event::Message(_) | Event::Error(_)));
@@ -385,6 +386,6 @@ impl Vm {
             }
             Err(error) => Err(machine.no_room(error)),
         };
-        self.settle(subject, message, ran)
+        self.settle_first(subject, ran)
     }
 }

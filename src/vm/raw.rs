@@ -1,12 +1,14 @@
 //! Calls into Lua without handles: coroutines that are used again, bytes in and results out by
 //! pointer. The only file beside `budget` that touches Luau's C interface.
 //!
-//! A call runs in a coroutine of its own, so that it can wait. A C function at the bottom of that
-//! coroutine pushes the arguments, so that even a failing allocation there is an error of the
-//! call and nothing else. Every pointer to a Lua value ends with the borrow of its coroutine.
+//! A call runs in a coroutine of its own, so that it can wait. Where the heap is near its limit, a
+//! C function at the bottom of that coroutine pushes the arguments, so that a failing allocation is
+//! an error of the call and nothing else; elsewhere none can fail, and it is left out. Every
+//! pointer to a Lua value ends with the borrow of its coroutine.
 
 #![allow(unsafe_code)]
 
+pub(super) mod case;
 pub(super) mod stack;
 
 use std::ffi::{CStr, c_int};
@@ -21,6 +23,12 @@ const MAX_FRAMES: i32 = 40;
 
 /// Coroutines that wait for their next call; more are left to the collector.
 const MAX_IDLE: usize = 64;
+
+/// More than Luau takes at once for small objects.
+const PAGE: usize = 64 * 1024;
+
+/// Larger arguments cost so much that the way to them does not matter.
+const LARGEST_DIRECT: usize = 1024 * 1024;
 
 /// The name of the chunk that is scriptsock's own Lua, which tracebacks leave out.
 pub(super) const PRELUDE: &str = "scriptsock";
@@ -94,6 +102,16 @@ pub(super) enum Argument<'a> {
     Nil,
 }
 
+impl Argument<'_> {
+    /// The bytes of a string that is yet to be made.
+    fn size(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Pinned(_) | Self::Number(_) | Self::Boolean(_) | Self::Nil => 0,
+        }
+    }
+}
+
 struct Invocation<'a> {
     function: c_int,
     arguments: &'a [Argument<'a>],
@@ -114,8 +132,8 @@ pub(super) enum Resumed {
 
 /// A coroutine that runs one call at a time.
 pub(super) struct Coroutine {
-    // Anchors `state`.
-    _thread: Thread,
+    // Anchors `state`; in a box, because the coroutine is handed on many times in a call.
+    _thread: Box<Thread>,
     state: *mut ffi::lua_State,
 }
 
@@ -123,13 +141,16 @@ pub(super) struct Coroutine {
 pub(super) struct Coroutines {
     lua: Lua,
     main: *mut ffi::lua_State,
+    /// What the heap may grow to, in bytes.
+    limit: usize,
     entry: Pinned,
     entry_function: Function,
     idle: Vec<Coroutine>,
 }
 
 impl Coroutines {
-    pub(super) fn new(lua: &Lua) -> mlua::Result<Self> {
+    /// For a VM whose heap may grow to `limit` bytes.
+    pub(super) fn new(lua: &Lua, limit: usize) -> mlua::Result<Self> {
         let mut main = null_mut();
         // SAFETY: pushes one closure, which is the one result.
         let entry_function: Function = unsafe {
@@ -139,7 +160,7 @@ impl Coroutines {
             })?
         };
         let entry = Pinned::new(lua, &entry_function)?;
-        Ok(Self { lua: lua.clone(), main, entry, entry_function, idle: Vec::new() })
+        Ok(Self { lua: lua.clone(), main, limit, entry, entry_function, idle: Vec::new() })
     }
 
     /// A coroutine that is ready for a call.
@@ -151,7 +172,7 @@ impl Coroutines {
         let state = thread.state();
         // SAFETY: the new thread holds the entry function alone; `call` pushes it each time.
         unsafe { ffi::lua_settop(state, 0) };
-        Ok(Coroutine { _thread: thread, state })
+        Ok(Coroutine { _thread: Box::new(thread), state })
     }
 
     /// Takes back a coroutine whose call has returned.
@@ -165,7 +186,7 @@ impl Coroutines {
 
     /// What a call needs beside its coroutine, so that `self` need not be borrowed while it runs.
     pub(super) fn caller(&self) -> Caller {
-        Caller { main: self.main, entry: self.entry.index }
+        Caller { main: self.main, limit: self.limit, entry: self.entry.index }
     }
 }
 
@@ -173,6 +194,7 @@ impl Coroutines {
 #[derive(Clone, Copy)]
 pub(super) struct Caller {
     main: *mut ffi::lua_State,
+    limit: usize,
     entry: c_int,
 }
 
@@ -185,6 +207,15 @@ impl Caller {
         arguments: &[Argument<'_>],
     ) -> Resumed {
         debug_assert_eq!(function.main, self.main, "a function of another VM");
+        if self.has_room_for(arguments) {
+            // SAFETY: the coroutine is empty, so there is room for the function and the arguments
+            // on its stack, and there is for the strings among them in the heap.
+            let count = unsafe {
+                ffi::lua_rawgeti(coroutine.state, ffi::LUA_REGISTRYINDEX, function.index.into());
+                push(coroutine.state, arguments)
+            };
+            return self.resume_with(coroutine, count);
+        }
         let invocation = Invocation { function: function.index, arguments };
         // SAFETY: the coroutine is empty, so there is room for two values, and neither push
         // allocates. `enter` reads the invocation before this function returns.
@@ -193,6 +224,17 @@ impl Caller {
             ffi::lua_pushlightuserdata(coroutine.state, (&raw const invocation).cast_mut().cast());
         }
         self.resume_with(coroutine, 1)
+    }
+
+    /// Whether pushing these arguments certainly does not fail for want of memory. Beside their
+    /// bytes it may take a page of objects and a larger table of all strings: at most half of
+    /// what is used, as a string takes 32 bytes or more and its place in a doubled table 16.
+    /// Within the limit only the system can refuse memory, and that ends the process anyway.
+    fn has_room_for(self, arguments: &[Argument<'_>]) -> bool {
+        let bytes: usize = arguments.iter().map(Argument::size).sum();
+        // SAFETY: the VM is alive, and the function reads a counter.
+        let used = unsafe { ffi::lua_totalbytes(self.main, -1) };
+        bytes <= LARGEST_DIRECT && used / 2 * 3 + bytes + PAGE < self.limit
     }
 
     /// Goes on with a call that yielded; the prelude takes `answer` up with the function of
@@ -217,7 +259,10 @@ impl Caller {
             ffi::lua_resume_(coroutine.state, self.main, arguments)
         }));
         match status {
-            Ok(ffi::LUA_OK) => Resumed::Returned,
+            Ok(ffi::LUA_OK) => {
+                coroutine.cut_results();
+                Resumed::Returned
+            }
             Ok(ffi::LUA_YIELD) => Resumed::Yielded,
             Ok(ffi::LUA_ERRMEM) => Resumed::OutOfMemory,
             Ok(_) => Resumed::Raised,
@@ -229,7 +274,7 @@ impl Caller {
     }
 }
 
-/// The bottom of every coroutine: pushes function and arguments and calls.
+/// The bottom of a coroutine: pushes function and arguments and calls.
 unsafe extern "C-unwind" fn enter(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: `Caller::call` passed a live invocation. A new C frame has room for
     // `LUA_MINSTACK` values, more than any call has arguments.
@@ -245,8 +290,8 @@ unsafe extern "C-unwind" fn enter(state: *mut ffi::lua_State) -> c_int {
 /// Pushes arguments, fewer than `LUA_MINSTACK`; says how many.
 ///
 /// # Safety
-/// `state` runs a C function that has pushed nothing but a few values, within a protected call: a
-/// string for which there is no memory is an error of it.
+/// `state` has nothing but a few values on its stack, and runs a C function within a protected
+/// call, of which a string without memory is an error; or there is certainly memory.
 unsafe fn push(state: *mut ffi::lua_State, arguments: &[Argument<'_>]) -> c_int {
     for argument in arguments {
         // SAFETY: as above.
@@ -281,18 +326,10 @@ unsafe extern "C-unwind" fn take_answer(state: *mut ffi::lua_State) -> c_int {
     }
 }
 
-/// Results that are kept; no rule of the handler reads more, and a stack that is full of them
-/// would leave no room to read an array.
-const MAX_RESULTS: c_int = 3;
-
-/// Runs once the called function has returned: its first results are the coroutine's.
+/// Runs once the called function has returned: its results are the coroutine's.
 unsafe extern "C-unwind" fn leave(state: *mut ffi::lua_State, _status: c_int) -> c_int {
-    // SAFETY: the state is live, and the stack is only cut.
-    unsafe {
-        let count = ffi::lua_gettop(state).min(MAX_RESULTS);
-        ffi::lua_settop(state, count);
-        count
-    }
+    // SAFETY: the state is live.
+    unsafe { ffi::lua_gettop(state) }
 }
 
 /// The function with which the prelude ends a call that caught a memory error.
@@ -306,6 +343,10 @@ unsafe extern "C-unwind" fn end_for_memory(state: *mut ffi::lua_State) -> c_int 
     let frames = unsafe { frames(state) };
     resume_unwind(Box::new(Ended::Memory { frames }))
 }
+
+/// Results that are kept; no rule of the handler reads more, and a stack that is full of them
+/// would leave no room to read an array.
+const MAX_RESULTS: c_int = 3;
 
 /// One result of a call; bytes live as long as the coroutine is borrowed.
 #[derive(Debug, PartialEq)]
@@ -328,6 +369,16 @@ impl Coroutine {
     pub(super) fn frames(&self) -> Vec<Frame> {
         // SAFETY: the state is live.
         unsafe { frames(self.state) }
+    }
+
+    /// Drops the results behind those that are kept.
+    fn cut_results(&self) {
+        // SAFETY: the coroutine has returned, so only results are on its stack.
+        unsafe {
+            if ffi::lua_gettop(self.state) > MAX_RESULTS {
+                ffi::lua_settop(self.state, MAX_RESULTS);
+            }
+        }
     }
 
     /// The result at `position`, from 1; past the end it is `Nothing`.

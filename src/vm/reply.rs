@@ -84,18 +84,20 @@ pub(super) fn deliver(
 /// # Errors
 /// They mean nothing; the text says what was expected.
 fn answer<'a>(name: &str, coroutine: &'a Coroutine) -> Result<Answer<'a>, String> {
-    match coroutine.result(1) {
-        Given::Boolean(true) => Ok(Answer { reply: Reply::None, ended: Ended::Kept }),
-        Given::Nothing => match coroutine.result(2) {
-            Given::Nothing => Ok(Answer { reply: Reply::None, ended: Ended::Plain }),
-            reason => {
-                let reason = reason_text(name, &reason)?;
-                let reply = reply(name, coroutine, 3)?;
-                Ok(Answer { reply, ended: Ended::Rejected(reason) })
-            }
-        },
-        _ => Ok(Answer { reply: reply(name, coroutine, 1)?, ended: Ended::Plain }),
+    let first = coroutine.result(1);
+    if first == Given::Boolean(true) {
+        return Ok(Answer { reply: Reply::None, ended: Ended::Kept });
     }
+    if first != Given::Nothing {
+        return Ok(Answer { reply: reply(name, coroutine, 1, first)?, ended: Ended::Plain });
+    }
+    let reason = coroutine.result(2);
+    if reason == Given::Nothing {
+        return Ok(Answer { reply: Reply::None, ended: Ended::Plain });
+    }
+    let reason = reason_text(name, &reason)?;
+    let reply = reply(name, coroutine, 3, coroutine.result(3))?;
+    Ok(Answer { reply, ended: Ended::Rejected(reason) })
 }
 
 /// What `on_load` or `on_unload` returned, if that is nil and a reason.
@@ -119,8 +121,14 @@ fn reason_text(name: &str, reason: &Given<'_>) -> Result<String, String> {
     }
 }
 
-fn reply<'a>(name: &str, coroutine: &'a Coroutine, position: i32) -> Result<Reply<'a>, String> {
-    match coroutine.result(position) {
+/// What the result `given` at `position` has sent.
+fn reply<'a>(
+    name: &str,
+    coroutine: &'a Coroutine,
+    position: i32,
+    given: Given<'a>,
+) -> Result<Reply<'a>, String> {
+    match given {
         Given::Nothing => Ok(Reply::None),
         Given::Bytes(bytes) => Ok(Reply::One(bytes)),
         Given::Table => {

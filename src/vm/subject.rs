@@ -11,15 +11,28 @@ use crate::frame::Framing;
 use crate::handler::Outcome;
 
 /// What a call is about.
-pub(super) struct Subject {
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
     pub(super) what: What,
+    pub(super) generation: &'a Rc<Generation>,
+    pub(super) conn: Option<&'a Rc<Conn>>,
+    /// What its replies are framed by; none: by what is in force then.
+    pub(super) framing: Option<&'a Rc<Framing>>,
+    /// The message, for a fault to show; of calls that have waited its head.
+    pub(super) message: Option<&'a [u8]>,
+}
+
+/// What a call is about that waits.
+pub(super) struct Kept {
+    what: What,
     pub(super) generation: Rc<Generation>,
     pub(super) conn: Option<Rc<Conn>>,
-    /// What its replies are framed by; none: by what is in force then.
-    pub(super) framing: Option<Rc<Framing>>,
-    /// The head of the message, for a fault to show; empty in calls that never waited.
-    pub(super) message: Option<Vec<u8>>,
+    framing: Option<Rc<Framing>>,
+    message: Option<Vec<u8>>,
 }
+
+/// How much of a message is kept while its call waits.
+const KEPT_MESSAGE: usize = 128;
 
 /// Which function of a script is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,16 +51,27 @@ impl What {
     }
 }
 
-impl Subject {
+impl Subject<'_> {
+    /// Keeps it for a call that waits.
+    pub(super) fn keep(self) -> Kept {
+        Kept {
+            what: self.what,
+            generation: Rc::clone(self.generation),
+            conn: self.conn.cloned(),
+            framing: self.framing.cloned(),
+            message: self.message.map(|bytes| bytes[..bytes.len().min(KEPT_MESSAGE)].to_vec()),
+        }
+    }
+
     /// Sends what the function returned. What a timer or a task returns means nothing.
-    pub(super) fn deliver(&self, coroutine: &Coroutine) -> Result<Outcome, String> {
+    pub(super) fn deliver(self, coroutine: &Coroutine) -> Result<Outcome, String> {
         let What::Callback(name) = self.what else { return Ok(Outcome::NOTHING) };
         let label = self.generation.label();
-        let Some(conn) = &self.conn else {
+        let Some(conn) = self.conn else {
             return reply::deliver(name.as_str(), label, None, coroutine);
         };
         let in_force;
-        let framing = if let Some(framing) = &self.framing {
+        let framing = if let Some(framing) = self.framing {
             framing
         } else {
             in_force = conn.reply_framing();
@@ -55,5 +79,18 @@ impl Subject {
         };
         let recipient = Recipient { conn, framing };
         reply::deliver(name.as_str(), label, Some(&recipient), coroutine)
+    }
+}
+
+impl Kept {
+    /// What goes on.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            what: self.what,
+            generation: &self.generation,
+            conn: self.conn.as_ref(),
+            framing: self.framing.as_ref(),
+            message: self.message.as_deref(),
+        }
     }
 }

@@ -44,6 +44,7 @@ mod handler_sleep;
 mod hostile_frames;
 mod hostile_sizes;
 mod json;
+mod letters;
 mod lifecycle;
 mod limits;
 mod limits_of_memory;

@@ -1,7 +1,9 @@
--- Functions of Luau's library that could run long unchecked, bounded.
+-- Functions of Luau's library that are slow, or could run long unchecked: ours do neither.
 local host = ...
 
 local error, type = error, type
+
+string.upper, string.lower = host.upper, host.lower
 
 -- Pattern functions: patterns are bounded, and what is plain is searched for in linear time.
 -- Luau's own plain search takes the product of both lengths; below this it is the faster one.

@@ -1,9 +1,13 @@
-//! Searches that stay linear where Luau's own take the product of both lengths.
+//! Searches that stay linear where Luau's own take the product of both lengths, and the case of
+//! letters.
 
 use memchr::memmem;
 use mlua::{Lua, LuaString, Table};
 
-/// `find(subject, text, init)` as `string.find` with `plain`, `split(subject, separator)`.
+use crate::vm::raw::case;
+
+/// `find(subject, text, init)` as `string.find` with `plain`, `split(subject, separator)`, and
+/// `upper` and `lower`.
 pub(super) fn add(lua: &Lua, table: &Table) -> mlua::Result<()> {
     let find = lua.create_function(|_, (subject, text, init): (LuaString, LuaString, f64)| {
         let (subject, text) = (subject.as_bytes(), text.as_bytes());
@@ -21,6 +25,8 @@ pub(super) fn add(lua: &Lua, table: &Table) -> mlua::Result<()> {
         }
         Ok(parts)
     })?;
+    table.raw_set("upper", case::upper_function(lua)?)?;
+    table.raw_set("lower", case::lower_function(lua)?)?;
     table.raw_set("find", find)?;
     table.raw_set("split", split)
 }
