@@ -319,6 +319,18 @@ impl Conn {
         self.task.wake();
     }
 
+    /// Whether something changed that its task is to look at: an order of the script, the framing,
+    /// a read that was begun, the generation, or a drain. What was queued to be sent is not noted.
+    #[must_use]
+    pub fn is_noted(&self) -> bool {
+        self.task.is_noted()
+    }
+
+    /// Its task looks at everything that was noted.
+    pub fn take_noted(&self) {
+        self.task.take_noted();
+    }
+
     /// Says whether its task is at work on it, see [`Conn::wake_task`].
     pub fn set_at_work(&self, at_work: bool) {
         self.task.set_at_work(at_work);

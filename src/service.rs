@@ -14,6 +14,7 @@ use crate::handler::Handler;
 use crate::roster::Roster;
 use crate::settings::{OnError, Settings};
 use crate::text::{HexDump, Printable};
+use crate::turn::LastLook;
 
 /// How much of a message a log line shows.
 const LOGGED_BYTES: usize = 256;
@@ -32,6 +33,8 @@ pub struct Service<H> {
     pub scratch: RefCell<Box<[u8]>>,
     /// Buffers for outgoing bytes.
     pub spares: Rc<Spares>,
+    /// What the turns of stream sessions are measured by.
+    pub last_look: LastLook,
     /// How long one blocked send may last.
     pub send_timeout: Duration,
     /// `--on-error close`.
@@ -55,6 +58,7 @@ impl<H: Handler> Service<H> {
             handler,
             scratch: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             spares: Rc::new(Spares::new(settings.memory)),
+            last_look: LastLook::default(),
             send_timeout: settings.send_timeout,
             close_on_error: settings.on_error == OnError::Close,
             max_peers: settings.max_peers,

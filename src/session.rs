@@ -11,6 +11,7 @@ mod calls;
 mod end;
 mod input;
 mod messages;
+mod pace;
 mod socket;
 
 use std::cell::RefCell;
@@ -18,25 +19,20 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::conn::{Conn, ReadEnd, Reason};
 use crate::handler::{Event, Handler, Kind, Outcome};
 use crate::net::Stream;
 use crate::service::Service;
-use crate::turn::Turn;
 use input::Input;
+use pace::Pace;
 
-/// Steps that one wake-up takes before others get their turn, within [`LONGEST_TURN`]: each is a
-/// read of 64 KiB with all its messages, or one message of a conversation.
+/// Steps that one wake-up takes before others get their turn, within what [`Pace`] allows: each is
+/// a read of 64 KiB with all its messages, or one message of a conversation.
 const STEPS_PER_TURN: usize = 64;
-
-/// A turn in which calls took longer than this ends after the one that is running, so that a
-/// connection with slow calls holds others up by one of them and not by eight.
-const LONGEST_TURN: Duration = Duration::from_millis(1);
 
 /// Serves a connection that was accepted until it is gone, `on_close` included.
 pub fn serve<S: Stream + 'static, H: Handler + 'static>(
@@ -46,7 +42,10 @@ pub fn serve<S: Stream + 'static, H: Handler + 'static>(
 ) -> impl Future<Output = ()> {
     let mut session = Session::new(stream, conn, service);
     async move {
-        let reason = session.converse().await;
+        let reason = match session.open() {
+            Progress::Made => session.run().await,
+            Progress::End(reason) => reason,
+        };
         session.end(reason).await;
     }
 }
@@ -80,6 +79,9 @@ struct Session<S, H> {
     input_ended: bool,
     /// Our side is half-closed.
     shut: bool,
+    /// The last look at everything found nothing to do but to read, and nothing is kept of what
+    /// was read. It stays so until something is noted of the connection.
+    quiet: bool,
     idle: Option<Pin<Box<Sleep>>>,
     stall: Option<Pin<Box<Sleep>>>,
 }
@@ -121,34 +123,30 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             conversation: Conversation::None,
             input_ended: false,
             shut: false,
+            quiet: false,
             idle: None,
             stall: None,
         }
     }
 
-    /// The life of an accepted connection between opening and end.
-    async fn converse(&mut self) -> Reason {
+    /// An accepted connection begins.
+    fn open(&mut self) -> Progress {
         self.conn.enter_generation(self.handler().version(), self.handler().framings());
-        let opened = if self.handler().wants(Kind::Connect) {
+        if self.handler().wants(Kind::Connect) {
             self.start(Event::Connect)
         } else {
             self.after(Kind::Connect, &Outcome::NOTHING)
-        };
-        match opened {
-            Progress::Made => self.run().await,
-            Progress::End(reason) => reason,
         }
     }
 
     /// The life of a connection until an end is due.
-    async fn run(&mut self) -> Reason {
+    fn run(&mut self) -> impl Future<Output = Reason> {
         poll_fn(|context| {
             self.conn.set_at_work(true);
             let turn = self.poll_turn(context);
             self.conn.set_at_work(false);
             turn
         })
-        .await
     }
 
     fn handler(&self) -> &H {
@@ -157,18 +155,12 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
 
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Reason> {
         self.conn.register(context.waker());
-        let turn = Turn::begin();
-        let mut begin = None;
-        for _ in 0..STEPS_PER_TURN {
-            // Most turns are one message and do not look at the finer clock at all.
-            if begin.is_some_and(|begin: Instant| begin.elapsed() > LONGEST_TURN) {
-                break;
-            }
-            match ready!(self.poll_step(context)) {
-                Progress::Made if turn.is_over() => break,
-                Progress::Made => {
-                    begin.get_or_insert_with(Instant::now);
-                }
+        let mut pace = Pace::begin(&self.service.last_look);
+        for step in 0..STEPS_PER_TURN {
+            match ready!(self.poll_step(context, &mut pace)) {
+                // Most turns are one message, and do not look at a clock at all.
+                Progress::Made if step > 0 && pace.is_over(&self.service.last_look) => break,
+                Progress::Made => {}
                 Progress::End(reason) => return Poll::Ready(reason),
             }
         }
@@ -181,7 +173,21 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     }
 
     /// Does one thing that is due.
-    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
+    fn poll_step(&mut self, context: &mut Context<'_>, pace: &mut Pace) -> Poll<Progress> {
+        if self.quiet && !self.conn.is_noted() && self.is_flushed(context) {
+            return self.poll_fresh_messages(context, pace);
+        }
+        self.quiet = false;
+        self.conn.take_noted();
+        self.poll_due(context, pace)
+    }
+
+    fn is_flushed(&mut self, context: &mut Context<'_>) -> bool {
+        matches!(self.poll_flush(context), Poll::Ready(Ok(())))
+    }
+
+    /// Looks at everything that may be due, and does the first that is.
+    fn poll_due(&mut self, context: &mut Context<'_>, pace: &mut Pace) -> Poll<Progress> {
         if self.service.is_draining() {
             self.conn.end_reads(ReadEnd::Shutdown);
         }
@@ -227,7 +233,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         if self.conn.is_being_read() {
             self.poll_read_request(context)
         } else if !busy && self.conversation == Conversation::None && !self.conn.is_outgoing() {
-            self.poll_messages(context)
+            self.poll_messages(context, pace)
         } else {
             Poll::Pending
         }

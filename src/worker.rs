@@ -386,7 +386,10 @@ impl Host {
         let conn = Conn::new(identity, Outbox::Stream(queue));
         debug!(%conn, "connection opened");
         let stop = self.once.then(|| self.shared.stop.clone());
-        self.tasks.spawn_local(async move {
+        // As `TaskTracker::spawn_local`, without a layer around each poll.
+        let tracked = self.tasks.token();
+        spawn_local(async move {
+            let _tracked = tracked;
             let entry = service.enter(&conn);
             session::serve(stream, conn, service).await;
             drop((entry, slot));

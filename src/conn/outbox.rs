@@ -325,7 +325,7 @@ impl Outgoing {
 
     /// Whether there is something new to do since this was last asked.
     pub fn take_missed(&self) -> bool {
-        self.task.take_missed()
+        self.task.take_noted()
     }
 
     /// Wakes the socket's task, unless that is at work and will see what changed.

@@ -58,7 +58,7 @@ impl Conn {
                     return Err(SendError::Full);
                 }
                 queue.push(parts)?;
-                self.wake_task();
+                self.task.nudge();
                 Ok(())
             }
             Outbox::Datagrams(outgoing) => outgoing.push(self, parts),

@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 
 /// The task that serves a connection or a socket. It is not woken while it is at work, because
-/// then every reply would have its own session polled once more; what it would have been woken
-/// for is noted instead.
+/// then every reply would have its own session polled once more. That there is something new to
+/// look at is noted in any case.
 #[derive(Default)]
 pub(super) struct Task {
     waker: RefCell<Option<Waker>>,
     at_work: Cell<bool>,
-    missed: Cell<bool>,
+    noted: Cell<bool>,
 }
 
 impl Task {
@@ -33,16 +33,27 @@ impl Task {
         self.at_work.set(at_work);
     }
 
-    /// Whether there was something to wake it for while it was at work, since this was last asked.
-    pub(super) fn take_missed(&self) -> bool {
-        self.missed.take()
+    /// Whether there is something new since [`Task::take_noted`].
+    pub(super) fn is_noted(&self) -> bool {
+        self.noted.get()
     }
 
-    /// Wakes the task, or notes that there is something to do.
+    /// Whether there was something new since this was last asked.
+    pub(super) fn take_noted(&self) -> bool {
+        self.noted.take()
+    }
+
+    /// There is something new: notes it, and wakes the task unless it is at work.
     pub(super) fn wake(&self) {
-        if self.at_work.get() {
-            self.missed.set(true);
-        } else if let Some(waker) = &*self.waker.borrow() {
+        self.noted.set(true);
+        self.nudge();
+    }
+
+    /// Wakes the task for what it looks at each time, unless it is at work.
+    pub(super) fn nudge(&self) {
+        if !self.at_work.get()
+            && let Some(waker) = &*self.waker.borrow()
+        {
             waker.wake_by_ref();
         }
     }

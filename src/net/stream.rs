@@ -1,5 +1,6 @@
 //! What a session needs of a stream socket.
 
+use std::io;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -12,6 +13,13 @@ use super::option::Options;
 pub trait Stream: AsyncRead + AsyncWrite + Options + Unpin {
     /// Closing it sends a reset, and drops what was not sent yet.
     fn reset_on_close(&self);
+
+    /// As `poll_write`, but without a task to be woken: "would block" where the socket takes
+    /// nothing now.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
 impl Stream for TcpStream {
@@ -19,13 +27,25 @@ impl Stream for TcpStream {
         // Where the socket refuses, it ends with a plain close.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
     }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
 }
 
 impl Stream for UnixStream {
     fn reset_on_close(&self) {}
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
 }
 
 /// For tests: a stream in memory.
 impl Stream for DuplexStream {
     fn reset_on_close(&self) {}
+
+    fn try_write(&self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 }

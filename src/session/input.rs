@@ -50,9 +50,6 @@ impl Input {
         framing: &Rc<Framing>,
         rest: &[u8],
     ) -> Result<Option<Decoded>, FrameError> {
-        if rest.is_empty() {
-            return Ok(None);
-        }
         self.follow(framing);
         let decoded = framing.decode(&mut self.progress, rest, self.ended)?;
         if decoded.is_some() {

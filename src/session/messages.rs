@@ -3,18 +3,11 @@
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use tokio::time::Instant;
-
-use super::{LONGEST_TURN, Progress, Session};
+use super::{Pace, Progress, Session};
 use crate::conn::{ReadEnd, Reason, Received};
 use crate::frame::{FrameError, Framing};
 use crate::handler::{Event, Handler, Kind, Outcome, Step};
 use crate::net::Stream;
-use crate::turn::Turn;
-
-/// Messages between two looks at the finer clock, which costs as much as a small call; between
-/// them [`Turn`] tells of calls that are slow.
-const MESSAGES_PER_LOOK: usize = 16;
 
 /// Why no more messages of what was read are answered.
 enum Pause<C> {
@@ -30,7 +23,11 @@ enum Pause<C> {
 
 impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     /// Reads what is there, has the messages in it answered, and keeps the rest.
-    pub(super) fn poll_messages(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
+    pub(super) fn poll_messages(
+        &mut self,
+        context: &mut Context<'_>,
+        pace: &mut Pace,
+    ) -> Poll<Progress> {
         if self.input_ended {
             return Poll::Pending;
         }
@@ -42,10 +39,11 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             return self.poll_first_message(context);
         }
         if self.input.is_empty() && !self.input.has_ended() {
-            return self.poll_fresh_messages(context);
+            self.quiet = true;
+            return self.poll_fresh_messages(context, pace);
         }
         let bytes = self.input.take();
-        let (used, pause) = self.answer(&bytes);
+        let (used, pause) = self.answer(&bytes, pace);
         self.input.put_back(bytes, used);
         match pause {
             // Replies leave before more is read.
@@ -63,7 +61,11 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     }
 
     /// As [`Self::poll_messages`] where nothing was kept: the buffer of the worker is enough.
-    fn poll_fresh_messages(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
+    pub(super) fn poll_fresh_messages(
+        &mut self,
+        context: &mut Context<'_>,
+        pace: &mut Pace,
+    ) -> Poll<Progress> {
         let service = Rc::clone(&self.service);
         let mut scratch = service.scratch.borrow_mut();
         let length = match self.poll_read(context, &mut scratch) {
@@ -75,11 +77,16 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             }
         };
         if length == 0 {
+            self.quiet = false;
             self.input.end();
             return Poll::Ready(self.start(Event::Eof));
         }
         let bytes = &scratch[..length];
-        let (used, pause) = self.answer(bytes);
+        let (used, pause) = self.answer(bytes, pace);
+        if used == length && matches!(pause, Pause::Empty) {
+            return Poll::Ready(Progress::Made);
+        }
+        self.quiet = false;
         self.input.keep(&bytes[used..], &self.conn);
         Poll::Ready(self.pause(pause))
     }
@@ -96,13 +103,17 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     }
 
     /// Has the messages at the front of `bytes` answered; says how many bytes are done with.
-    fn answer(&mut self, bytes: &[u8]) -> (usize, Pause<H::Call>) {
+    fn answer(&mut self, bytes: &[u8], pace: &mut Pace) -> (usize, Pause<H::Call>) {
         let mut used = 0;
-        let turn = Turn::begin();
-        let mut begin = None;
-        for count in 1.. {
-            let framing = self.conn.framing();
+        let framing = self.conn.framing();
+        loop {
             let rest = &bytes[used..];
+            if rest.is_empty() {
+                return (used, Pause::Empty);
+            }
+            if !pace.admits_message(&self.service.last_look) {
+                return (used, Pause::Turn);
+            }
             let decoded = match self.input.decode(&framing, rest) {
                 Ok(Some(decoded)) => decoded,
                 Ok(None) => return (used + self.input.take_skipped(), Pause::Empty),
@@ -125,17 +136,12 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
                 Step::Done(Outcome::Done { .. } | Outcome::Rejected) => {}
                 step => return (used, Pause::Call(step)),
             }
-            // What is behind a close is dropped, what is behind a full queue waits.
-            if self.conn.ordered_end().is_some() || !self.conn.has_room() || turn.is_over() {
-                return (used, Pause::Turn);
-            }
-            if count % MESSAGES_PER_LOOK == 0
-                && begin.get_or_insert_with(Instant::now).elapsed() > LONGEST_TURN
-            {
+            // What is behind a close is dropped, what is behind a full queue waits; and another
+            // framing may be in force.
+            if self.conn.is_noted() || !self.conn.has_room() {
                 return (used, Pause::Turn);
             }
         }
-        (used, Pause::Turn)
     }
 
     /// Begins a conversation once its first message is there.

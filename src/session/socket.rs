@@ -1,5 +1,6 @@
 //! Bytes in and out of the socket of a stream connection, and how long it has been silent.
 
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -69,7 +70,13 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         let Some(queue) = self.conn.queued() else { return Poll::Ready(Ok(())) };
         while !queue.is_empty() {
             let mut stream = self.stream.borrow_mut();
-            match queue.write(|bytes| Pin::new(&mut *stream).poll_write(context, bytes)) {
+            // To try first costs less than half of what a poll does.
+            match queue.write(|bytes| match stream.try_write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    Pin::new(&mut *stream).poll_write(context, bytes)
+                }
+                written => Poll::Ready(written),
+            }) {
                 Poll::Ready(Ok(_)) => {
                     drop(stream);
                     self.stall = None;
