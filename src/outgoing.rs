@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
+use tokio::task::spawn_local;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
@@ -62,12 +63,8 @@ fn serve_stream<S: Stream + 'static>(
 ) -> Rc<Conn> {
     let queue = StreamQueue::new(Rc::clone(&service.spares));
     let conn = Conn::new(identity, Outbox::Stream(queue));
-    let entry = service.enter(&conn);
-    let served = session::serve_outgoing(stream, Rc::clone(&conn), Rc::clone(service));
-    tasks.spawn_local(async move {
-        served.await;
-        drop(entry);
-    });
+    let held = (service.enter(&conn), tasks.token());
+    spawn_local(session::serve_outgoing(stream, Rc::clone(&conn), Rc::clone(service), held));
     conn
 }
 

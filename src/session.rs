@@ -34,11 +34,12 @@ use pace::Pace;
 /// a read of 64 KiB with all its messages, or one message of a conversation.
 const STEPS_PER_TURN: usize = 64;
 
-/// Serves a connection that was accepted until it is gone, `on_close` included.
+/// Serves a connection that was accepted until it is gone, `on_close` included; then drops `held`.
 pub fn serve<S: Stream + 'static, H: Handler + 'static>(
     stream: S,
     conn: Rc<Conn>,
     service: Rc<Service<H>>,
+    held: impl Sized + 'static,
 ) -> impl Future<Output = ()> {
     let mut session = Session::new(stream, conn, service);
     async move {
@@ -46,7 +47,8 @@ pub fn serve<S: Stream + 'static, H: Handler + 'static>(
             Progress::Made => session.run().await,
             Progress::End(reason) => reason,
         };
-        session.end(reason).await;
+        session.end_in_a_box(reason).await;
+        drop(held);
     }
 }
 
@@ -56,11 +58,13 @@ pub fn serve_outgoing<S: Stream + 'static, H: Handler + 'static>(
     stream: S,
     conn: Rc<Conn>,
     service: Rc<Service<H>>,
+    held: impl Sized + 'static,
 ) -> impl Future<Output = ()> {
     let mut session = Session::new(stream, conn, service);
     async move {
         let reason = session.run().await;
-        session.end(reason).await;
+        session.end_in_a_box(reason).await;
+        drop(held);
     }
 }
 

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::thread;
 
 use tokio::runtime::{self, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::{spawn_local, yield_now};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, error, warn};
 
 use crate::accept::{Accepted, Slots, accept_tcp};
@@ -26,7 +27,7 @@ use crate::net::{Endpoint, Listener, Stream};
 use crate::outgoing::dialler;
 use crate::roster::Roster;
 use crate::script::Bundle;
-use crate::service::Service;
+use crate::service::{Entry, Service};
 use crate::session;
 use crate::settings::Settings;
 use crate::vm::{self, Config, Fault, Prepared, Vm};
@@ -385,17 +386,29 @@ impl Host {
         };
         let conn = Conn::new(identity, Outbox::Stream(queue));
         debug!(%conn, "connection opened");
-        let stop = self.once.then(|| self.shared.stop.clone());
-        // As `TaskTracker::spawn_local`, without a layer around each poll.
-        let tracked = self.tasks.token();
-        spawn_local(async move {
-            let _tracked = tracked;
-            let entry = service.enter(&conn);
-            session::serve(stream, conn, service).await;
-            drop((entry, slot));
-            if let Some(stop) = stop {
-                stop.cancel();
-            }
-        });
+        let place = Place {
+            _entry: service.enter(&conn),
+            _slot: slot,
+            _tracked: self.tasks.token(),
+            stop: self.once.then(|| self.shared.stop.clone()),
+        };
+        spawn_local(session::serve(stream, conn, service, place));
+    }
+}
+
+/// What an accepted connection takes up until it is gone.
+struct Place {
+    _entry: Entry<Vm>,
+    _slot: OwnedSemaphorePermit,
+    _tracked: TaskTrackerToken,
+    /// Told when it is gone.
+    stop: Option<CancellationToken>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(stop) = &self.stop {
+            stop.cancel();
+        }
     }
 }

@@ -138,8 +138,9 @@ impl StreamQueue {
     }
 
     /// Queues the parts, one behind the other.
+    #[inline]
     pub(super) fn push(&self, parts: [&[u8]; 3]) -> Result<(), SendError> {
-        let length = parts.iter().map(|part| part.len()).sum();
+        let length = parts[0].len() + parts[1].len() + parts[2].len();
         if length == 0 {
             return Ok(());
         }
@@ -153,7 +154,10 @@ impl StreamQueue {
         }
         bytes.reserve(length);
         for part in parts {
-            bytes.extend_from_slice(part);
+            // Most often only one of them has any.
+            if !part.is_empty() {
+                bytes.extend_from_slice(part);
+            }
         }
         Ok(())
     }

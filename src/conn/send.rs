@@ -30,10 +30,12 @@ impl Conn {
     ///
     /// # Errors
     /// As [`Conn::send`].
+    #[inline]
     pub fn reply(self: &Rc<Self>, data: &[u8], framing: &Framing) -> Result<(), SendError> {
         self.queue(data, Some(framing), true)
     }
 
+    #[inline]
     fn queue(
         self: &Rc<Self>,
         data: &[u8],

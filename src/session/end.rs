@@ -26,8 +26,14 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 * 1024;
 
 impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
+    /// As [`Self::end`], which needs much room: in a box, else a connection would hold it all its
+    /// life.
+    pub(super) fn end_in_a_box(self, reason: Reason) -> Pin<Box<impl Future<Output = ()>>> {
+        Box::pin(self.end(reason))
+    }
+
     /// Flushes, closes, and tells the script.
-    pub(super) async fn end(mut self, reason: Reason) {
+    async fn end(mut self, reason: Reason) {
         let resetting = matches!(reason, Reason::Reset | Reason::Slow);
         // A callback beside the conversation has nothing to decide any more.
         self.aside = None;

@@ -105,6 +105,26 @@ impl Handler for Upper {
     fn forget(&self, _: &Conn) {}
 }
 
+fn service(handler: Upper) -> Rc<Service<Upper>> {
+    let roster = Rc::new(Roster::new(Hub::new(1, 1024), 0));
+    let ids = Arc::new(AtomicU64::new(1));
+    Rc::new(Service::new(handler, &Settings::default(), ids, roster))
+}
+
+fn conn(service: &Service<Upper>) -> Rc<Conn> {
+    let listener = Listener { name: None, url: "memory".into(), loopback: true };
+    let identity = Identity {
+        id: 1,
+        transport: Transport::Unix,
+        ends: (Endpoint::Unix(None), Endpoint::Unix(None)),
+        listener: Some(listener.into()),
+        framings: service.handler.framings(),
+        version: service.handler.version(),
+    };
+    let queue = StreamQueue::new(Rc::clone(&service.spares));
+    Conn::new(identity, Outbox::Stream(queue))
+}
+
 struct Scene {
     client: DuplexStream,
     session: JoinHandle<()>,
@@ -115,21 +135,9 @@ struct Scene {
 impl Scene {
     fn new(handler: Upper) -> Self {
         let (client, server) = duplex(8);
-        let roster = Rc::new(Roster::new(Hub::new(1, 1024), 0));
-        let ids = Arc::new(AtomicU64::new(1));
-        let service = Rc::new(Service::new(handler, &Settings::default(), ids, roster));
-        let listener = Listener { name: None, url: "memory".into(), loopback: true };
-        let identity = Identity {
-            id: 1,
-            transport: Transport::Unix,
-            ends: (Endpoint::Unix(None), Endpoint::Unix(None)),
-            listener: Some(listener.into()),
-            framings: service.handler.framings(),
-            version: service.handler.version(),
-        };
-        let queue = StreamQueue::new(Rc::clone(&service.spares));
-        let conn = Conn::new(identity, Outbox::Stream(queue));
-        let session = spawn_local(serve(server, Rc::clone(&conn), Rc::clone(&service)));
+        let service = service(handler);
+        let conn = conn(&service);
+        let session = spawn_local(serve(server, Rc::clone(&conn), Rc::clone(&service), ()));
         Self { client, session, conn, service }
     }
 
@@ -253,5 +261,15 @@ fn a_drain_lets_the_running_call_finish() {
         scene.service.drain();
         assert_eq!(scene.rest().await, "waited");
         assert_eq!(scene.ended().await, ["wait", "Close(Shutdown)"]);
+    });
+}
+
+/// Of many idle connections each holds this all its life.
+#[test]
+fn the_task_of_a_connection_is_small() {
+    with_clock(|| async {
+        let service = service(Upper::default());
+        let task = serve(duplex(8).1, conn(&service), service, ());
+        assert!(size_of_val(&task) <= 256, "{} bytes", size_of_val(&task));
     });
 }

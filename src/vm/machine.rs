@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::api::{self, Handle};
 use super::budget::{Meter, WatchdogHandle};
 use super::host::{Host, Origin, WHILE_FRAMING, WHILE_LOADING};
-use super::raw::{Argument, Coroutine, Coroutines, Ended, Pinned, Resumed};
+use super::raw::{Argument, Caller, Coroutine, Coroutines, Ended, Pinned, Resumed};
 use super::trouble::{Cause, Trouble};
 use super::value::is_out_of_memory;
 use crate::conn::{Conn, Received};
@@ -32,6 +32,7 @@ pub(super) struct Machine {
     // Before `lua`: it looks into it until it is dropped.
     meter: Meter,
     coroutines: RefCell<Coroutines>,
+    caller: Caller,
     new_conn: Function,
     new_environment: Function,
     pub(super) tostring: Pinned,
@@ -93,9 +94,11 @@ impl Machine {
         lua.sandbox(true)?;
         let limit = memory.saturating_add(reserve(memory));
         lua.set_memory_limit(limit)?;
+        let coroutines = Coroutines::new(&lua, limit)?;
         Ok(Self {
             meter: watchdog.watch(&lua)?,
-            coroutines: RefCell::new(Coroutines::new(&lua, limit)?),
+            caller: coroutines.caller(),
+            coroutines: RefCell::new(coroutines),
             new_conn,
             new_environment,
             tostring: Pinned::new(&lua, lua.globals().get::<Function>("tostring")?)?,
@@ -170,9 +173,8 @@ impl Machine {
     ) -> Result<Ran, Trouble> {
         let coroutine = self.coroutines.borrow_mut().take();
         let coroutine = coroutine.map_err(|error| self.no_room(&error))?;
-        let caller = self.coroutines.borrow().caller();
         let running = self.enter(origin, conn, &coroutine);
-        let resumed = caller.call(&coroutine, function, arguments);
+        let resumed = self.caller.call(&coroutine, function, arguments);
         drop(running);
         self.leave(origin, coroutine, resumed)
     }
@@ -223,9 +225,8 @@ impl Machine {
                 &three
             }
         };
-        let caller = self.coroutines.borrow().caller();
         let running = self.enter(origin, conn, &coroutine);
-        let resumed = caller.resume(&coroutine, answer);
+        let resumed = self.caller.resume(&coroutine, answer);
         drop(running);
         self.leave(origin, coroutine, resumed)
     }
@@ -292,7 +293,23 @@ impl Machine {
         Running(self)
     }
 
+    #[inline]
     fn leave(
+        &self,
+        origin: &Rc<Origin>,
+        coroutine: Coroutine,
+        resumed: Resumed,
+    ) -> Result<Ran, Trouble> {
+        match resumed {
+            Resumed::Returned if self.host.pending.borrow().is_none() => {
+                Ok(Ran::Returned(coroutine))
+            }
+            resumed => self.leave_unfinished(origin, coroutine, resumed),
+        }
+    }
+
+    /// As [`Machine::leave`], for a call that waits or has failed, or was to wait and did not.
+    fn leave_unfinished(
         &self,
         origin: &Rc<Origin>,
         coroutine: Coroutine,
@@ -311,22 +328,7 @@ impl Machine {
                     frames: coroutine.frames(),
                 }),
             },
-            Resumed::Raised => {
-                let mut frames = coroutine.frames();
-                let kept = self.host.kept_frames.take();
-                match coroutine.pop(&self.lua) {
-                    Ok(value) if is_out_of_memory(&value) => Err(self.out_of_memory(frames)),
-                    value => {
-                        if let (Ok(Value::String(text)), Some((known, origin))) = (&value, kept)
-                            && *text.as_bytes() == known
-                        {
-                            frames = origin;
-                        }
-                        let text = self.error_text(origin, value);
-                        Err(Trouble { cause: Cause::Raised, text, frames })
-                    }
-                }
-            }
+            Resumed::Raised => Err(self.raised(origin, &coroutine)),
             Resumed::OutOfMemory => Err(self.out_of_memory(coroutine.frames())),
             Resumed::Ended(Ended::Memory { frames }) => Err(self.out_of_memory(frames)),
             Resumed::Ended(Ended::Budget { used, frames }) => Err(Trouble {
@@ -338,6 +340,24 @@ impl Machine {
                 ),
                 frames,
             }),
+        }
+    }
+
+    /// The error that a call has raised.
+    fn raised(&self, origin: &Rc<Origin>, coroutine: &Coroutine) -> Trouble {
+        let mut frames = coroutine.frames();
+        let kept = self.host.kept_frames.take();
+        match coroutine.pop(&self.lua) {
+            Ok(value) if is_out_of_memory(&value) => self.out_of_memory(frames),
+            value => {
+                if let (Ok(Value::String(text)), Some((known, origin))) = (&value, kept)
+                    && *text.as_bytes() == known
+                {
+                    frames = origin;
+                }
+                let text = self.error_text(origin, value);
+                Trouble { cause: Cause::Raised, text, frames }
+            }
         }
     }
 

@@ -184,7 +184,7 @@ impl Coroutines {
         }
     }
 
-    /// What a call needs beside its coroutine, so that `self` need not be borrowed while it runs.
+    /// What a call needs beside its coroutine.
     pub(super) fn caller(&self) -> Caller {
         Caller { main: self.main, limit: self.limit, entry: self.entry.index }
     }

@@ -55,6 +55,21 @@ pub(super) fn deliver(
     recipient: Option<&Recipient<'_>>,
     coroutine: &Coroutine,
 ) -> Result<Outcome, String> {
+    // Nearly all of them: a plain reply.
+    if let (Some(recipient), Given::Bytes(bytes)) = (recipient, coroutine.result(1)) {
+        send(name, recipient, bytes)?;
+        return Ok(Outcome::NOTHING);
+    }
+    deliver_other(name, label, recipient, coroutine)
+}
+
+/// As [`deliver`], whatever was returned.
+fn deliver_other(
+    name: &str,
+    label: &Label,
+    recipient: Option<&Recipient<'_>>,
+    coroutine: &Coroutine,
+) -> Result<Outcome, String> {
     let Answer { reply, ended } = answer(name, coroutine)?;
     let Some(recipient) = recipient else { return Ok(Outcome::NOTHING) };
     let conn = recipient.conn;
@@ -178,24 +193,30 @@ fn described(value: &Given<'_>) -> String {
 ///
 /// # Errors
 /// It does not fit a datagram or its framing, or into the memory for what is to be sent.
+#[inline]
 fn send(name: &str, recipient: &Recipient<'_>, bytes: &[u8]) -> Result<(), String> {
     match recipient.conn.reply(bytes, recipient.framing) {
         // A full queue of datagrams drops, as the network would.
         Ok(()) | Err(SendError::Closed | SendError::Full) => Ok(()),
-        Err(SendError::Crowded) => Err(format!(
-            "{name} returned {} bytes, for which there is no room: what a worker has to send may \
-             take as much memory as its VM (--memory)",
-            bytes.len()
-        )),
-        Err(SendError::TooLong) if recipient.conn.is_stream() => Err(format!(
-            "{name} returned {} bytes, more than the reply framing can say the length of",
-            bytes.len()
-        )),
-        Err(SendError::TooLong) => Err(format!(
-            "{name} returned {} bytes; a datagram holds {} at most",
-            bytes.len(),
+        Err(error) => Err(not_sent(name, recipient.conn, bytes.len(), error)),
+    }
+}
+
+/// Why a reply of so many bytes could not be sent.
+#[cold]
+fn not_sent(name: &str, conn: &Conn, bytes: usize, error: SendError) -> String {
+    match error {
+        SendError::Crowded => format!(
+            "{name} returned {bytes} bytes, for which there is no room: what a worker has to send \
+             may take as much memory as its VM (--memory)"
+        ),
+        SendError::TooLong if !conn.is_stream() => format!(
+            "{name} returned {bytes} bytes; a datagram holds {} at most",
             crate::conn::MAX_DATAGRAM
-        )),
+        ),
+        SendError::TooLong | SendError::Closed | SendError::Full => format!(
+            "{name} returned {bytes} bytes, more than the reply framing can say the length of"
+        ),
     }
 }
 
