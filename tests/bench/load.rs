@@ -1,6 +1,8 @@
 //! The load: non-blocking sockets behind epoll, one thread, no runtime, so that it costs less than
 //! the servers do. Every load runs for a time and then until the last answer is there.
 
+mod window;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
@@ -8,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use socket2::{Domain, Socket, Type};
+
+pub use window::Window;
 
 /// What a load did.
 #[derive(Debug, Clone, Copy)]

@@ -48,10 +48,12 @@ pub struct Effort {
 type Measure = fn(Effort);
 
 /// The measurements by name, in the order they run in.
-const MEASUREMENTS: [(&str, Measure); 13] = [
+const MEASUREMENTS: [(&str, Measure); 15] = [
     ("tcp32", throughput::tcp_small),
     ("tcp1k", throughput::tcp_large),
+    ("pipelined", throughput::pipelined),
     ("udp64", throughput::udp),
+    ("window", throughput::udp_window),
     ("churn", throughput::churn),
     ("bulk", throughput::bulk),
     ("idle", idle::measure),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Effort;
 use crate::compare::{Load, Names, Servers};
-use crate::load::{self, Bulk, Link, PingPong, message};
+use crate::load::{self, Bulk, Link, PingPong, Window, message};
 use crate::process::Server;
 
 /// 64 connections of 32 bytes: the figure that the project is held to.
@@ -32,6 +32,25 @@ pub fn udp(effort: Effort) {
     Servers::echo().compare(effort, &names, |server| {
         let sockets = (0..16).map(|_| socket(server)).collect();
         ping_pong(sockets, 64)
+    });
+}
+
+/// 16 connections with 32 messages of 32 bytes in each write. What one read returns is one message
+/// to the handler; what is counted is what was sent.
+pub fn pipelined(effort: Effort) {
+    let names = Names { title: "tcp pipelined, 16 connections x 32 x 32 B", ..MESSAGES };
+    Servers::echo().compare(effort, &names, |server| {
+        let mut load = PingPong::pipelined(streams(server, 16), &message(32), 32);
+        Box::new(move |length| load.run(length))
+    });
+}
+
+/// One socket with 64 datagrams of 64 bytes on their way.
+pub fn udp_window(effort: Effort) {
+    let names = Names { title: "udp, 64 in flight on one socket x 64 B", ..MESSAGES };
+    Servers::echo().compare(effort, &names, |server| {
+        let mut load = Window::new(socket(server), 64, 64);
+        Box::new(move |length| load.run(length))
     });
 }
 
