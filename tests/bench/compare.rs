@@ -1,84 +1,132 @@
-//! scriptsock and its control under the same load, in turn.
+//! The whole comparison: every figure that the project is held to beside its aim, and servers in
+//! other environments where the machine has them.
 
-use std::thread;
-use std::time::Duration;
+use crate::aims::{self, Aim, Finding};
+use crate::control::Kind;
+use crate::process::Server;
+use crate::table::{Samples, grid};
+use crate::turns::{self, Figures};
+use crate::workloads::{ECHO, Need, Workload};
+use crate::{Effort, handlers, idle, latency, lines, many, peers, wakeups, workers};
 
-use crate::Effort;
-use crate::load::Done;
-use crate::process::{Kind, Server};
-use crate::table::{self, Samples};
-
-/// A load, to be run for a time again and again.
-pub type Load = Box<dyn FnMut(Duration) -> Done>;
-
-/// What is printed of a load.
-pub struct Names {
-    /// What it is.
-    pub title: &'static str,
-    /// What comes out of it a second.
-    pub rate: &'static str,
-    /// The server's CPU time for one of those.
-    pub cost: &'static str,
+/// A server that takes part.
+struct Entrant {
+    name: &'static str,
+    able: &'static [Need],
+    server: Server,
 }
 
-/// Both servers; the one that is not being measured is idle.
-pub struct Servers {
-    pub scriptsock: Server,
-    pub control: Server,
+/// One load: the figures of each server that can take it, by the server's name.
+struct Row {
+    title: &'static str,
+    figures: Vec<(&'static str, Figures)>,
 }
 
-/// The figures of one server.
-#[derive(Default)]
-pub struct Figures {
-    /// What came out, a second.
-    pub rate: Samples,
-    /// The server's CPU time for one of those, in microseconds.
-    pub cost: Samples,
+/// Other measurements that have an aim.
+type Other = fn(Effort) -> Vec<Finding>;
+
+const OTHERS: [Other; 7] = [
+    lines::measure,
+    workers::measure,
+    idle::measure,
+    wakeups::measure,
+    many::measure,
+    latency::starts,
+    latency::saves,
+];
+
+/// Measures everything and prints it, the tables last.
+pub fn measure(effort: Effort) {
+    let (entrants, missing) = entrants(effort);
+    let (mut findings, mut rows) = (Vec::new(), Vec::new());
+    for workload in &ECHO {
+        let row = row(effort, workload, &entrants);
+        findings.push(row.finding(workload));
+        rows.push(row);
+        println!();
+    }
+    let mut names: Vec<_> = entrants.iter().map(|entrant| entrant.name).collect();
+    drop(entrants);
+    for measure in OTHERS {
+        findings.extend(measure(effort));
+        println!();
+    }
+    for outcome in handlers::measure(effort) {
+        findings.push(outcome.finding);
+        let figures = [SCRIPTSOCK, "control", LUV].into_iter().zip(outcome.figures).collect();
+        rows.push(Row { title: outcome.title, figures });
+    }
+    println!("\nCompared is the CPU time of the server where the aim is a ratio to the control.\n");
+    aims::print(&findings);
+    names.retain(|name| *name != CONTROL);
+    println!("\nCPU time of the server, as a multiple of the control's:\n");
+    print(&names, &rows, |figures| &figures.cost);
+    println!("\nThroughput, as a multiple of the control's:\n");
+    print(&names, &rows, |figures| &figures.rate);
+    for peer in missing {
+        println!("\nmissing: {peer}");
+    }
 }
 
-impl Servers {
-    /// Uppercase echo: the default handler against plain reads and writes.
-    pub fn echo() -> Self {
-        Self { scriptsock: Server::scriptsock(), control: Server::control(Kind::Echo) }
-    }
+const SCRIPTSOCK: &str = "scriptsock";
+const CONTROL: &str = "control";
+/// The name of the peer that has the handlers too.
+const LUV: &str = peers::ECHO[0].name;
 
-    /// scriptsock with this handler against a control.
-    pub fn with_handler(text: &str, control: Kind) -> Self {
-        Self { scriptsock: Server::with_handler(text), control: Server::control(control) }
-    }
-
-    /// Loads both in turn and prints what came out.
-    pub fn compare(&self, effort: Effort, names: &Names, load: impl Fn(&Server) -> Load) {
-        let [scriptsock, control] = self.measure(effort, load);
-        table::compare(names.title);
-        table::row(names.rate, &scriptsock.rate, &control.rate);
-        table::row(names.cost, &scriptsock.cost, &control.cost);
-    }
-
-    /// Loads both in turn, after a warm-up.
-    pub fn measure(&self, effort: Effort, load: impl Fn(&Server) -> Load) -> [Figures; 2] {
-        let sides = [&self.scriptsock, &self.control];
-        let mut loads = sides.map(&load);
-        let mut figures = [Figures::default(), Figures::default()];
-        for load in &mut loads {
-            load(effort.round / 3);
-        }
-        for _ in 0..effort.rounds {
-            for ((server, load), figures) in sides.iter().zip(&mut loads).zip(&mut figures) {
-                settle();
-                let before = server.cpu();
-                let done = load(effort.round);
-                settle();
-                let used = server.cpu().saturating_sub(before);
-                figures.rate.push(done.count / done.elapsed.as_secs_f64());
-                figures.cost.push(used.as_secs_f64() * 1e6 / done.count);
+/// Starts all that are here; the others are named.
+fn entrants(effort: Effort) -> (Vec<Entrant>, Vec<&'static str>) {
+    let entrant = |name, server| Entrant { name, able: peers::ALL, server };
+    let mut entrants = vec![
+        entrant(SCRIPTSOCK, Server::scriptsock()),
+        entrant(CONTROL, Server::control(Kind::Echo)),
+    ];
+    let mut missing = Vec::new();
+    for peer in peers::ECHO.iter().filter(|_| effort.peers) {
+        match peer.start() {
+            Ok(server) => {
+                entrants.push(Entrant { name: peer.name, able: peer.able, server });
             }
+            Err(_) => missing.push(peer.from),
         }
-        figures
+    }
+    (entrants, missing)
+}
+
+/// Loads all that can take it, in turn.
+fn row(effort: Effort, workload: &Workload, entrants: &[Entrant]) -> Row {
+    let able: Vec<_> =
+        entrants.iter().filter(|entrant| entrant.able.contains(&workload.needs)).collect();
+    let servers: Vec<_> = able.iter().map(|entrant| &entrant.server).collect();
+    let figures = turns::measure_all(effort, &servers, workload.load);
+    turns::show(&workload.names, &figures[0], &figures[1]);
+    let names = able.iter().map(|entrant| entrant.name);
+    Row { title: workload.names.title, figures: names.zip(figures).collect() }
+}
+
+impl Row {
+    fn of(&self, name: &str) -> Option<&Figures> {
+        self.figures.iter().find(|(known, _)| *known == name).map(|(_, figures)| figures)
+    }
+
+    fn finding(&self, workload: &Workload) -> Finding {
+        let [(_, ours), (_, control), ..] = self.figures.as_slice() else {
+            unreachable!("both are always there")
+        };
+        let costs = [&ours.cost, &control.cost];
+        Finding::ratio(self.title, "us", costs, Aim::Ratio(workload.aim))
+            .with_throughput(&ours.rate, &control.rate)
     }
 }
 
-/// Lets the server fall asleep, which makes its CPU time exact.
-fn settle() {
-    thread::sleep(Duration::from_millis(5));
+/// Each server's ratio to the control.
+fn print(names: &[&str], rows: &[Row], take: fn(&Figures) -> &Samples) {
+    let head: Vec<_> = ["work"].iter().chain(names).copied().collect();
+    let cells = |row: &Row| {
+        let control = take(row.of(CONTROL)?);
+        let ratio = |name: &&str| row.of(name).map(|figures| take(figures).ratio(control));
+        let cell = |ratio: Option<f64>| ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+        let ratios = names.iter().map(ratio).map(cell);
+        Some([row.title.to_owned()].into_iter().chain(ratios).collect())
+    };
+    grid(&head, &rows.iter().filter_map(cells).collect::<Vec<_>>());
 }

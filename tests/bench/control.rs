@@ -1,27 +1,75 @@
 //! The native controls: what a person would write with tokio alone. One thread, a task and a
 //! buffer of 64 KiB a connection.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::sync::Arc;
+mod handlers;
+mod lines;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+
+pub use handlers::{adler, crc32};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::runtime;
 use tokio::sync::broadcast;
-
-use crate::process::Kind;
 
 const BUFFER: usize = 64 * 1024;
 
 /// Messages that a subscriber may be behind.
 const BEHIND: usize = 64;
 
+/// What a native control does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Uppercase echo of whatever a read returns, and of datagrams.
+    Echo,
+    /// The same with no buffer while a connection is silent.
+    Bare,
+    /// The same line by line.
+    Lines,
+    /// Gives each line to every connection.
+    Broadcast,
+    /// Keeps values by their keys.
+    KeyValue,
+    /// Counts up a field of a JSON object.
+    Json,
+    /// Answers by Adler-32 of 1 KiB.
+    Adler,
+    /// Answers by CRC-32 of 1 KiB.
+    Crc,
+}
+
+impl Kind {
+    /// Each as the program's argument.
+    const ALL: [(Self, &str); 8] = [
+        (Self::Echo, "echo"),
+        (Self::Bare, "bare"),
+        (Self::Lines, "lines"),
+        (Self::Broadcast, "broadcast"),
+        (Self::KeyValue, "kv"),
+        (Self::Json, "json"),
+        (Self::Adler, "adler"),
+        (Self::Crc, "crc"),
+    ];
+
+    /// As the program's argument.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(kind, _)| *kind == self).unwrap().1
+    }
+
+    /// Of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(kind, _)| kind)
+    }
+}
+
 /// Serves TCP and UDP on free ports of loopback until it is killed; ready lines as scriptsock's.
 pub fn serve(kind: Kind) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen().unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         announce(listener.local_addr().unwrap(), socket.local_addr().unwrap()).unwrap();
         tokio::spawn(answer_datagrams(socket));
@@ -29,15 +77,39 @@ pub fn serve(kind: Kind) {
         loop {
             let Ok((stream, _)) = listener.accept().await else { continue };
             match kind {
-                Kind::Echo => drop(tokio::spawn(answer_stream(stream))),
-                Kind::Lines => drop(tokio::spawn(answer_lines(stream))),
+                Kind::Echo => spawn(answer_stream(stream)),
+                Kind::Bare => spawn(answer_without_buffer(stream)),
+                Kind::Lines => spawn(lines::answer(stream, handlers::upper)),
                 Kind::Broadcast => {
                     let subscription = everybody.subscribe();
-                    tokio::spawn(fan_out(stream, everybody.clone(), subscription));
+                    spawn(lines::fan_out(stream, everybody.clone(), subscription));
                 }
+                Kind::KeyValue => spawn(lines::answer(stream, |line, replies| {
+                    VALUES.with_borrow_mut(|values| handlers::key_value(values, line, replies));
+                })),
+                Kind::Json => spawn(lines::answer(stream, handlers::json)),
+                Kind::Adler => spawn(handlers::checksums(stream, adler)),
+                Kind::Crc => spawn(handlers::checksums(stream, crc32)),
             }
         }
     });
+}
+
+thread_local! {
+    /// What all connections share.
+    static VALUES: RefCell<HashMap<Vec<u8>, Vec<u8>>> = RefCell::default();
+}
+
+/// An error ends one connection only.
+fn spawn(connection: impl Future<Output = io::Result<()>> + Send + 'static) {
+    tokio::spawn(connection);
+}
+
+/// Takes connections, as many waiting ones as scriptsock has.
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.listen(1024)
 }
 
 fn announce(tcp: SocketAddr, udp: SocketAddr) -> io::Result<()> {
@@ -61,82 +133,27 @@ async fn answer_stream(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// `read`, each whole line uppercase into the replies, one write for all of them.
-async fn answer_lines(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut lines = Lines::default();
-    let mut replies = Vec::new();
-    while lines.read(&mut stream).await? {
-        while let Some(line) = lines.next() {
-            let begin = replies.len();
-            replies.extend_from_slice(line);
-            replies[begin..].make_ascii_uppercase();
-            replies.push(b'\n');
-        }
-        stream.write_all(&replies).await?;
-        replies.clear();
+/// Waits until there is something, and only then reads into a buffer that all share.
+async fn answer_without_buffer(stream: TcpStream) -> io::Result<()> {
+    thread_local! {
+        static SHARED: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
     }
-    Ok(())
-}
-
-/// Gives each line to everybody, and writes what everybody is given.
-async fn fan_out(
-    mut stream: TcpStream,
-    everybody: broadcast::Sender<Arc<[u8]>>,
-    mut subscription: broadcast::Receiver<Arc<[u8]>>,
-) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let (mut from, mut to) = stream.split();
-    let mut lines = Lines::default();
     loop {
-        tokio::select! {
-            read = lines.read(&mut from) => {
-                if !read? {
-                    return Ok(());
-                }
-                while let Some(line) = lines.next() {
-                    // This connection is there to get it.
-                    let _ = everybody.send([line, b"\n"].concat().into());
-                }
-            }
-            given = subscription.recv() => {
-                // One that is too far behind is dropped.
-                let Ok(message) = given else { return Ok(()) };
-                to.write_all(&message).await?;
-            }
+        stream.readable().await?;
+        let read = SHARED.with_borrow_mut(|buffer| {
+            let count = stream.try_read(buffer)?;
+            let message = &mut buffer[..count];
+            message.make_ascii_uppercase();
+            // Short messages, as this control gets, fit the socket's buffer.
+            if count > 0 { stream.try_write(message) } else { Ok(0) }
+        });
+        match read {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
-    }
-}
-
-/// A buffer, and the whole lines in it that were not taken yet.
-struct Lines {
-    buffer: Box<[u8]>,
-    begin: usize,
-    end: usize,
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        Self { buffer: vec![0; BUFFER].into(), begin: 0, end: 0 }
-    }
-}
-
-impl Lines {
-    /// Reads more behind the part of a line that is left; whether there was more.
-    async fn read(&mut self, stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<bool> {
-        self.buffer.copy_within(self.begin..self.end, 0);
-        (self.begin, self.end) = (0, self.end - self.begin);
-        let count = stream.read(&mut self.buffer[self.end..]).await?;
-        self.end += count;
-        Ok(count > 0)
-    }
-
-    /// The next line, without its LF.
-    fn next(&mut self) -> Option<&[u8]> {
-        let rest = &self.buffer[self.begin..self.end];
-        let length = memchr::memchr(b'\n', rest)?;
-        self.begin += length + 1;
-        Some(&rest[..length])
     }
 }
 

@@ -8,8 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Effort;
+use crate::aims::{Aim, Finding};
+use crate::control::Kind;
 use crate::load::{connect, exchange};
-use crate::process::{Kind, Server};
+use crate::process::Server;
 use crate::table::{self, Samples};
 
 const SAVES: usize = 50;
@@ -17,7 +19,7 @@ const STARTS: usize = 20;
 
 /// From the beginning of a save to the first answer of the new handler, on a connection that asks
 /// without pause.
-pub fn saves(_: Effort) {
+pub fn saves(_: Effort) -> Vec<Finding> {
     let server = Server::with_handler(&handler(0));
     let stream = connect(server.tcp, 0);
     table::alone("save to live, ms");
@@ -34,13 +36,17 @@ pub fn saves(_: Effort) {
             })
             .collect();
         table::single(name, &times);
+        let what = format!("save to live, {name}");
+        Finding::figure(&what, times.median(), None, Aim::Most(20.0, "ms"))
     };
-    measure("written in place", |path, text| fs::write(path, text).unwrap());
-    measure("written beside and renamed over", |path, text| {
-        let beside = path.with_extension("new");
-        fs::write(&beside, text).unwrap();
-        fs::rename(beside, path).unwrap();
-    });
+    vec![
+        measure("written in place", |path, text| fs::write(path, text).unwrap()),
+        measure("renamed over", |path, text| {
+            let beside = path.with_extension("new");
+            fs::write(&beside, text).unwrap();
+            fs::rename(beside, path).unwrap();
+        }),
+    ]
 }
 
 /// All answers have the same length, so that one read takes one.
@@ -64,12 +70,14 @@ fn until_answer(mut stream: &TcpStream, expected: &str) {
 }
 
 /// From the start of the process to its ready lines and to its first answer; its memory then.
-pub fn starts(_: Effort) {
+pub fn starts(_: Effort) -> Vec<Finding> {
     let [scriptsock, control] = [Server::scriptsock, || Server::control(Kind::Echo)]
         .map(|start| (0..STARTS).map(move |_| once(start)));
     // Turn about, as everywhere.
     let (ours, theirs): (Vec<_>, Vec<_>) = scriptsock.zip(control).unzip();
-    let figure = |figures: &[Start], take: fn(&Start) -> f64| figures.iter().map(take).collect();
+    let figure = |figures: &[Start], take: fn(&Start) -> f64| -> Samples {
+        figures.iter().map(take).collect()
+    };
     let row = |name, take: fn(&Start) -> f64| {
         table::row(name, &figure(&ours, take), &figure(&theirs, take));
     };
@@ -78,6 +86,15 @@ pub fn starts(_: Effort) {
     row("ms to the first answer", |start| start.answered.as_secs_f64() * 1e3);
     row("MiB of memory then, PSS", |start| start.pss / 1024.0);
     row("MiB of memory then, RSS", |start| start.rss / 1024.0);
+    let finding = |what, take: fn(&Start) -> f64, aim| {
+        let median = |figures| figure(figures, take).median();
+        Finding::figure(what, median(&ours), Some(median(&theirs)), aim)
+    };
+    let answered = |start: &Start| start.answered.as_secs_f64() * 1e3;
+    vec![
+        finding("start to first answer", answered, Aim::Most(14.0, "ms")),
+        finding("memory then, RSS", |start| start.rss / 1024.0, Aim::Most(8.0, "MiB")),
+    ]
 }
 
 struct Start {

@@ -6,10 +6,13 @@ use std::time::Duration;
 use mlua::{Function, Lua, LuaString};
 
 use crate::Effort;
-use crate::compare::{Load, Names, Servers};
-use crate::load::{self, PingPong, stamp};
-use crate::process::{Kind, Server, own_cpu};
+use crate::aims::{Aim, Finding};
+use crate::control::Kind;
+use crate::load::{self, stamp};
+use crate::process::{Server, own_cpu};
 use crate::table::{self, Samples};
+use crate::turns::{self, Load, Names};
+use crate::workloads::{pipelined, streams};
 
 const ON_MESSAGE: &str = r#"return {
   framing = "line",
@@ -33,15 +36,31 @@ const ON_SESSION: &str = r#"return {
 const LENGTH: usize = 32;
 
 /// 16 connections, 32 lines a write: through `on_message`, and through a conversation.
-pub fn measure(effort: Effort) {
-    for (title, handler) in [
-        ("lines, 16 connections x 32, on_message", ON_MESSAGE),
-        ("lines, 16 connections x 32, on_session", ON_SESSION),
-    ] {
+pub fn measure(effort: Effort) -> Vec<Finding> {
+    let cases = [
+        ("lines, 16 x depth 32 x 33 B, on_message", ON_MESSAGE),
+        ("lines, 16 x depth 32 x 33 B, on_session", ON_SESSION),
+    ];
+    let finding = |(title, handler)| {
         let names = Names { title, rate: "lines a second", cost: "server CPU a line, us" };
-        Servers::with_handler(handler, Kind::Lines)
-            .compare(effort, &names, |server| pipelined(server, 16, 32));
-    }
+        let servers = [&Server::with_handler(handler), &Server::control(Kind::Lines)];
+        let [ours, theirs] = turns::measure(effort, servers, |server| load(server, 16, 32));
+        turns::show(&names, &ours, &theirs);
+        let [ours_ns, theirs_ns] = [&ours, &theirs].map(|figures| figures.cost.map(nanoseconds));
+        let over = ours_ns.less(&theirs_ns).median();
+        Finding::ratio(title, "ns", [&ours_ns, &theirs_ns], Aim::Most(350.0, "ns over it"))
+            .held_to(over)
+            .with_throughput(&ours.rate, &theirs.rate)
+    };
+    cases.into_iter().map(finding).collect()
+}
+
+fn nanoseconds(microseconds: f64) -> f64 {
+    microseconds * 1e3
+}
+
+fn load(server: &Server, connections: usize, lines: usize) -> Load {
+    pipelined(streams(server, connections), LENGTH + 1, lines)
 }
 
 /// What a framed call costs within the VM, beside the bare call of the same function by mlua.
@@ -51,9 +70,8 @@ pub fn measure(effort: Effort) {
 /// no lines apart, uses for the same bytes. So the decoder, the seam, the VM, the framing of the
 /// reply and its queue are all in it.
 pub fn call(effort: Effort) {
-    let nanoseconds = |microseconds| microseconds * 1e3;
-    let servers = Servers::with_handler(ON_MESSAGE, Kind::Echo);
-    let [ours, theirs] = servers.measure(effort, |server| pipelined(server, 4, 256));
+    let servers = [&Server::with_handler(ON_MESSAGE), &Server::control(Kind::Echo)];
+    let [ours, theirs] = turns::measure(effort, servers, |server| load(server, 4, 256));
     let (ours, theirs) = (ours.cost.map(nanoseconds), theirs.cost.map(nanoseconds));
     let bare: Samples = (0..effort.rounds).map(|_| bare_call(effort.round / 3)).collect();
     let framed = ours.less(&theirs);
@@ -63,16 +81,6 @@ pub fn call(effort: Effort) {
     table::single("framed call, server less echo", &framed);
     table::single("bare call by mlua", &bare);
     table::single("over the bare call (budget 300)", &framed.less(&bare));
-}
-
-fn pipelined(server: &Server, connections: usize, lines: usize) -> Load {
-    let streams = load::streams(server.tcp, connections, b"Hello, 123\n");
-    let mut load = PingPong::pipelined(streams, &line(), lines);
-    Box::new(move |length| load.run(length))
-}
-
-fn line() -> Vec<u8> {
-    [&*load::message(LENGTH), b"\n"].concat()
 }
 
 /// The CPU nanoseconds of a call with bytes in and out, in a VM that has nothing else in it.

@@ -1,16 +1,24 @@
 //! The load: non-blocking sockets behind epoll, one thread, no runtime, so that it costs less than
 //! the servers do. Every load runs for a time and then until the last answer is there.
 
+mod bulk;
+mod churn;
+mod fan_out;
+mod ping_pong;
 mod window;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use socket2::{Domain, Socket, Type};
 
+pub use bulk::Bulk;
+pub use churn::churn;
+pub use fan_out::FanOut;
+pub use ping_pong::PingPong;
 pub use window::Window;
 
 /// What a load did.
@@ -82,11 +90,11 @@ pub fn exchange(mut stream: &TcpStream, message: &[u8]) {
     assert_eq!(answer, message.to_ascii_uppercase(), "the server answers something else");
 }
 
-/// Connections that have each exchanged `message`, and do not block from here on.
-pub fn streams(server: SocketAddr, count: usize, message: &[u8]) -> Vec<TcpStream> {
+/// Connections that have each exchanged a line, and do not block from here on.
+pub fn streams(server: SocketAddr, count: usize) -> Vec<TcpStream> {
     let stream = |number| {
         let stream = connect(server, number);
-        exchange(&stream, message);
+        exchange(&stream, b"Hello, 123\n");
         stream.set_nonblocking(true).unwrap();
         stream
     };
@@ -96,6 +104,13 @@ pub fn streams(server: SocketAddr, count: usize, message: &[u8]) -> Vec<TcpStrea
 /// A message of `length` lower-case letters.
 pub fn message(length: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(length).collect()
+}
+
+/// The same, but that LF is the last: for servers that read lines only.
+pub fn line(length: usize) -> Vec<u8> {
+    let mut line = message(length - 1);
+    line.push(b'\n');
+    line
 }
 
 /// Makes a message of 8 bytes or more unlike the ones before: a VM that has a string already need
@@ -139,224 +154,11 @@ fn index_of(event: &EpollEvent) -> usize {
     usize::try_from(event.data()).unwrap()
 }
 
-/// Each socket sends a message, or several in one write, whenever the answer to its last one is
-/// there. Answers are as long as what they answer.
-pub struct PingPong<L> {
-    watched: Watched<L>,
-    /// What is written at once: messages of one length.
-    batch: Vec<u8>,
-    /// How many they are.
-    messages: usize,
-    missing: Vec<usize>,
-    sent: u64,
-}
-
-impl<L: Link> PingPong<L> {
-    /// On sockets that do not block.
-    pub fn new(links: Vec<L>, message: &[u8]) -> Self {
-        Self::pipelined(links, message, 1)
-    }
-
-    /// On sockets that do not block, with so many messages in each write.
-    pub fn pipelined(links: Vec<L>, message: &[u8], messages: usize) -> Self {
-        let missing = vec![0; links.len()];
-        let batch = message.repeat(messages);
-        let watched = Watched::new(links, EpollFlags::EPOLLIN);
-        Self { watched, batch, messages, missing, sent: 0 }
-    }
-
-    fn send(&mut self, index: usize) {
-        let length = self.batch.len() / self.messages;
-        for message in self.batch.chunks_exact_mut(length) {
-            self.sent += 1;
-            stamp(message, self.sent);
-        }
-        let sent = self.watched.links[index].send(&self.batch).unwrap();
-        assert_eq!(sent, self.batch.len(), "what is written at once fits an empty socket");
-        self.missing[index] = sent;
-    }
-
-    /// Runs for `length`.
-    pub fn run(&mut self, length: Duration) -> Done {
-        let began = Instant::now();
-        let mut answers = 0_usize;
-        let mut waiting = self.missing.len();
-        (0..waiting).for_each(|index| self.send(index));
-        let mut events = [EpollEvent::empty(); 64];
-        let mut buffer = vec![0; 64 * 1024];
-        while waiting > 0 {
-            let ready = self.watched.wait(&mut events, if L::LOSSY { LOST } else { SILENCE });
-            let over = began.elapsed() >= length;
-            if ready.is_empty() {
-                waiting -= self.repeat(over);
-            }
-            for event in ready {
-                let index = index_of(event);
-                let count = self.watched.links[index].receive(&mut buffer).unwrap();
-                assert!(count > 0, "the server closed a connection");
-                self.missing[index] = self.missing[index].saturating_sub(count);
-                if self.missing[index] > 0 {
-                    continue;
-                }
-                answers += 1;
-                if over {
-                    waiting -= 1;
-                } else {
-                    self.send(index);
-                }
-            }
-        }
-        Done { count: (answers * self.messages) as f64, elapsed: began.elapsed() }
-    }
-
-    /// Sends again what was lost, or gives it up; says how many were given up.
-    fn repeat(&mut self, give_up: bool) -> usize {
-        assert!(L::LOSSY, "no answer for {SILENCE:?}");
-        let lost: Vec<_> = (0..self.missing.len()).filter(|i| self.missing[*i] > 0).collect();
-        if give_up {
-            return lost.len();
-        }
-        for index in lost {
-            self.send(index);
-        }
-        0
-    }
-}
-
-/// The first of many connections sends a message that all of them get.
-pub struct FanOut {
-    watched: Watched<TcpStream>,
-    message: Vec<u8>,
-    missing: Vec<usize>,
-    sent: u64,
-}
-
-impl FanOut {
-    /// On streams that do not block.
-    pub fn new(links: Vec<TcpStream>, message: Vec<u8>) -> Self {
-        let missing = vec![0; links.len()];
-        Self { watched: Watched::new(links, EpollFlags::EPOLLIN), message, missing, sent: 0 }
-    }
-
-    /// Sends one message and waits until all have it.
-    fn once(&mut self) {
-        self.sent += 1;
-        stamp(&mut self.message, self.sent);
-        let sent = self.watched.links[0].send(&self.message).unwrap();
-        assert_eq!(sent, self.message.len(), "a message fits an empty socket");
-        self.missing.fill(sent);
-        let mut waiting = self.missing.len();
-        let mut events = [EpollEvent::empty(); 256];
-        let mut buffer = [0; 1024];
-        while waiting > 0 {
-            let ready = self.watched.wait(&mut events, SILENCE);
-            assert!(!ready.is_empty(), "no message for {SILENCE:?}");
-            for event in ready {
-                let index = index_of(event);
-                let count = self.watched.links[index].receive(&mut buffer).unwrap();
-                assert!((1..=self.missing[index]).contains(&count), "each gets it once");
-                self.missing[index] -= count;
-                waiting -= usize::from(self.missing[index] == 0);
-            }
-        }
-    }
-
-    /// Runs for `length`, one message after the other; counts arrivals.
-    pub fn run(&mut self, length: Duration) -> Done {
-        let began = Instant::now();
-        let before = self.sent;
-        while began.elapsed() < length {
-            self.once();
-        }
-        let count = (self.sent - before) as f64 * self.missing.len() as f64;
-        Done { count, elapsed: began.elapsed() }
-    }
-}
-
-/// Connections that send one message each and close once it is answered, `at_once` of them open.
-pub fn churn(server: SocketAddr, at_once: usize, length: Duration) -> Done {
-    let began = Instant::now();
-    let mut message = message(32);
-    let length_of_answer = message.len();
-    let mut opened = 0;
-    let mut open = || {
-        let stream = connect(server, opened);
-        opened += 1;
-        stamp(&mut message, opened as u64);
-        stream.set_nonblocking(true).unwrap();
-        (&stream).write_all(&message).unwrap();
-        stream
-    };
-    let links = (0..at_once).map(|_| open()).collect();
-    let mut watched = Watched::new(links, EpollFlags::EPOLLIN);
-    let mut closed = 0;
-    let mut events = [EpollEvent::empty(); 64];
-    loop {
-        let ready = watched.wait(&mut events, SILENCE);
-        assert!(!ready.is_empty(), "no answer for {SILENCE:?}");
-        for event in ready {
-            let index = index_of(event);
-            let count = watched.links[index].receive(&mut [0; 64]).unwrap();
-            assert_eq!(count, length_of_answer, "one answer in one piece");
-            closed += 1;
-            // The old one closes, and with it leaves the epoll.
-            watched.links[index] = open();
-            watched.watch(index, EpollFlags::EPOLLIN);
-        }
-        if began.elapsed() >= length {
-            return Done { count: f64::from(closed), elapsed: began.elapsed() };
-        }
-    }
-}
-
-/// Streams that send as fast as the server takes it, and read what comes back.
-pub struct Bulk {
-    watched: Watched<TcpStream>,
-    piece: Vec<u8>,
-}
-
-impl Bulk {
-    /// On streams that do not block, in writes of `size` bytes.
-    pub fn new(links: Vec<TcpStream>, size: usize) -> Self {
-        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
-        Self { watched: Watched::new(links, flags), piece: message(size) }
-    }
-
-    /// Runs for `length`; counts MiB that came back.
-    pub fn run(&mut self, length: Duration) -> Done {
-        let began = Instant::now();
-        let (mut sent, mut received) = (0, 0);
-        let mut pieces = 0;
-        let mut events = [EpollEvent::empty(); 64];
-        let mut buffer = vec![0; 256 * 1024];
-        loop {
-            let ready = self.watched.wait(&mut events, SILENCE);
-            assert!(!ready.is_empty(), "no answer for {SILENCE:?}");
-            let over = began.elapsed() >= length;
-            for event in ready {
-                let stream = &self.watched.links[index_of(event)];
-                if event.events().contains(EpollFlags::EPOLLIN) {
-                    received += moved(stream.receive(&mut buffer));
-                }
-                if !over && event.events().contains(EpollFlags::EPOLLOUT) {
-                    pieces += 1;
-                    stamp(&mut self.piece, pieces);
-                    sent += moved(stream.send(&self.piece));
-                }
-            }
-            if over && received == sent {
-                let count = received as f64 / f64::from(1 << 20);
-                return Done { count, elapsed: began.elapsed() };
-            }
-        }
-    }
-}
-
-/// How many bytes went through; none where the socket was not ready after all.
-fn moved(result: io::Result<usize>) -> usize {
+/// What a socket did; none where it was not ready.
+fn taken(result: io::Result<usize>) -> Option<usize> {
     match result {
-        Ok(count) => count,
-        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        Ok(count) => Some(count),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
         Err(error) => panic!("{error}"),
     }
 }

@@ -1,6 +1,6 @@
 //! The benchmark: scriptsock against a native control, in one run.
 //!
-//! `cargo bench --bench server -- [NAMES...] [--seconds N] [--rounds N]`
+//! `cargo bench --bench server -- [NAMES...] [OPTIONS]`
 //!
 //! The control ([`control`]) does what the handler does without Lua, on the same runtime: most
 //! often uppercase echo, as the default handler. It is this program started again. Server and load are pinned to a core each.
@@ -15,22 +15,30 @@
     reason = "a benchmark may stop at the first surprise, and prints four digits"
 )]
 
+mod aims;
 mod codec;
 mod compare;
 mod control;
+mod handlers;
 mod idle;
 mod latency;
 mod lines;
 mod load;
+mod many;
+mod peers;
 mod process;
 mod publish;
 mod runaway;
 mod table;
-mod throughput;
+mod turns;
+mod wakeups;
+mod workers;
+mod workloads;
 
 use std::time::{Duration, Instant};
 
-use process::Kind;
+use control::Kind;
+use workloads::ECHO;
 
 /// Given as the first argument, makes this program the control.
 pub const CONTROL: &str = "serve-as-control";
@@ -42,43 +50,51 @@ pub struct Effort {
     pub round: Duration,
     /// Rounds of each server.
     pub rounds: usize,
+    /// How long an idle server is watched.
+    pub idle: Duration,
+    /// Whether servers in other environments take part.
+    pub peers: bool,
 }
 
 /// Measures something and prints it.
 type Measure = fn(Effort);
 
-/// The measurements by name, in the order they run in.
-const MEASUREMENTS: [(&str, Measure); 15] = [
-    ("tcp32", throughput::tcp_small),
-    ("tcp1k", throughput::tcp_large),
-    ("pipelined", throughput::pipelined),
-    ("udp64", throughput::udp),
-    ("window", throughput::udp_window),
-    ("churn", throughput::churn),
-    ("bulk", throughput::bulk),
-    ("idle", idle::measure),
-    ("save", latency::saves),
-    ("start", latency::starts),
+/// The measurements beside the loads of the echo, by name, in the order they run in.
+const OTHERS: [(&str, Measure); 12] = [
+    ("lines", |effort| drop(lines::measure(effort))),
+    ("workers", |effort| drop(workers::measure(effort))),
+    ("idle", |effort| drop(idle::measure(effort))),
+    ("wakeups", |effort| drop(wakeups::measure(effort))),
+    ("many", |effort| drop(many::measure(effort))),
+    ("start", |effort| drop(latency::starts(effort))),
+    ("save", |effort| drop(latency::saves(effort))),
+    ("handlers", |effort| drop(handlers::measure(effort))),
     ("runaway", runaway::measure),
     ("codec", codec::measure),
-    ("lines", lines::measure),
     ("call", lines::call),
     ("publish", publish::measure),
 ];
 
+/// All that there is to know, in one run; only where it is named.
+const COMPARE: &str = "compare";
+
+const USAGE: &str = "\
+usage: [NAMES...] [OPTIONS]
+  --seconds N       how long a round lasts (1)
+  --rounds N        rounds of each server (5)
+  --idle-seconds N  how long wake-ups are counted (10)
+  --no-peers        leave out servers in other environments";
+
 fn main() {
     let mut arguments = std::env::args().skip(1).peekable();
     if arguments.next_if(|first| first == CONTROL).is_some() {
-        let name = arguments.next().unwrap_or_default();
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        let kind = Kind::named(&arguments.next().unwrap_or_default());
         return control::serve(kind.expect("a kind of control"));
     }
     let (effort, names) = match read(arguments) {
         Ok(wanted) => wanted,
         Err(problem) => {
-            let known: Vec<_> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
-            eprintln!("{problem}\nusage: [NAMES...] [--seconds N] [--rounds N]");
-            eprintln!("names: {}", known.join(" "));
+            eprintln!("{problem}\n{USAGE}\nnames: {}", known().collect::<Vec<_>>().join(" "));
             std::process::exit(2);
         }
     };
@@ -93,18 +109,36 @@ fn main() {
             "one core for all, so server and load disturb each other"
         }
     );
-    for (name, measure) in MEASUREMENTS {
-        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
-            println!();
-            measure(effort);
-        }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    for workload in ECHO.iter().filter(|workload| wanted(workload.name)) {
+        println!();
+        workload.measure(effort);
+    }
+    for (_, measure) in OTHERS.iter().filter(|(name, _)| wanted(name)) {
+        println!();
+        measure(effort);
+    }
+    if names.iter().any(|name| name == COMPARE) {
+        println!();
+        compare::measure(effort);
     }
     println!("\n{:.0} s in all", began.elapsed().as_secs_f64());
 }
 
+/// Every name of a measurement.
+fn known() -> impl Iterator<Item = &'static str> {
+    let loads = ECHO.iter().map(|workload| workload.name);
+    loads.chain(OTHERS.iter().map(|(name, _)| *name)).chain([COMPARE])
+}
+
 /// Reads the command line; an error is what a person is told.
 fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Effort, Vec<String>), String> {
-    let mut effort = Effort { round: Duration::from_secs(1), rounds: 5 };
+    let mut effort = Effort {
+        round: Duration::from_secs(1),
+        rounds: 5,
+        idle: Duration::from_secs(10),
+        peers: true,
+    };
     let mut names = Vec::new();
     while let Some(argument) = arguments.next() {
         let mut number = || {
@@ -116,15 +150,15 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<(Effort, Vec<Stri
             // Cargo passes it.
             "--bench" => {}
             "--seconds" => effort.round = Duration::from_secs_f64(number()?),
+            "--idle-seconds" => effort.idle = Duration::from_secs_f64(number()?),
+            "--no-peers" => effort.peers = false,
             "--rounds" => {
                 #[expect(clippy::cast_possible_truncation, reason = "up to 1000")]
                 #[expect(clippy::cast_sign_loss, reason = "from 1")]
                 let rounds = number()?.max(1.0) as usize;
                 effort.rounds = rounds;
             }
-            name if MEASUREMENTS.iter().any(|(known, _)| *known == name) => {
-                names.push(name.to_owned());
-            }
+            name if known().any(|known| known == name) => names.push(name.to_owned()),
             other => return Err(format!("unknown argument '{other}'")),
         }
     }

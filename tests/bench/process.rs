@@ -2,16 +2,19 @@
 //! memory, ended when dropped.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+
+use crate::control::Kind;
 
 /// A running server.
 pub struct Server {
@@ -19,32 +22,8 @@ pub struct Server {
     folder: TempDir,
     /// Where it takes connections.
     pub tcp: SocketAddr,
-    /// Where it takes datagrams.
-    pub udp: SocketAddr,
-}
-
-/// What a native control does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Uppercase echo of whatever a read returns, and of datagrams.
-    Echo,
-    /// The same line by line.
-    Lines,
-    /// Gives each line to every connection.
-    Broadcast,
-}
-
-impl Kind {
-    pub const ALL: [Self; 3] = [Self::Echo, Self::Lines, Self::Broadcast];
-
-    /// As the program's argument.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::Lines => "lines",
-            Self::Broadcast => "broadcast",
-        }
-    }
+    /// Where it takes datagrams, if it does.
+    pub udp: Option<SocketAddr>,
 }
 
 /// Memory of a process in KiB.
@@ -59,43 +38,68 @@ pub struct Memory {
 impl Server {
     /// scriptsock with the default handler, uppercase echo.
     pub fn scriptsock() -> Self {
-        Self::start(Command::new(env!("CARGO_BIN_EXE_scriptsock")).args(LISTEN), tempdir())
+        Self::with_options(&[])
+    }
+
+    /// The same with further options.
+    pub fn with_options(options: &[&str]) -> Self {
+        Self::ours(options, tempdir(), &server_core())
+    }
+
+    /// The same with so many workers, on every core but the load's; on that one too where there
+    /// are only two.
+    pub fn with_workers(count: usize) -> Self {
+        let mut cores = cores();
+        if cores.len() > 2 {
+            cores.retain(|core| !load_core().contains(core));
+        }
+        Self::ours(&["--workers", &count.to_string()], tempdir(), &cores)
     }
 
     /// scriptsock with this handler, in the file [`Server::handler`].
     pub fn with_handler(text: &str) -> Self {
         let folder = tempdir();
         fs::write(folder.path().join("handler.lua"), text).unwrap();
+        Self::ours(&["--script", "handler.lua"], folder, &server_core())
+    }
+
+    fn ours(options: &[&str], folder: TempDir, cores: &[usize]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_scriptsock"));
-        Self::start(command.args(LISTEN).args(["--script", "handler.lua"]), folder)
+        Self::announced(command.args(LISTEN).args(options), folder, cores).unwrap()
     }
 
     /// A native control.
     pub fn control(kind: Kind) -> Self {
-        let program = std::env::current_exe().unwrap();
-        Self::start(Command::new(program).args([crate::CONTROL, kind.name()]), tempdir())
+        let mut program = Command::new(std::env::current_exe().unwrap());
+        let program = program.args([crate::CONTROL, kind.name()]);
+        Self::announced(program, tempdir(), &server_core()).unwrap()
     }
 
-    /// Starts it and waits for its ready lines.
-    fn start(command: &mut Command, folder: TempDir) -> Self {
-        let cores = cores();
-        // A child inherits the core, and all its threads from it.
-        pin(cores.first());
-        let child = command
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        pin(cores.get(1).or(cores.first()));
-        let mut child = child.unwrap();
+    /// Starts one that says where it takes connections, and then where it takes datagrams.
+    pub fn announced(command: &mut Command, folder: TempDir, cores: &[usize]) -> io::Result<Self> {
+        let mut child = spawn(command.stdout(Stdio::piped()), &folder, cores)?;
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |scheme: &str| -> SocketAddr {
-            let line = lines.next().expect("a ready line").unwrap();
-            line.strip_prefix(scheme).expect("its scheme").parse().unwrap()
+        let mut address = |scheme: &str| -> Option<SocketAddr> {
+            lines.next()?.ok()?.strip_prefix(scheme)?.parse().ok()
         };
         let (tcp, udp) = (address("tcp://"), address("udp://"));
-        Self { child, folder, tcp, udp }
+        // From here on it is ended when dropped.
+        let server = Self { child, folder, tcp: tcp.unwrap_or(NOWHERE), udp };
+        if udp.is_some() { Ok(server) } else { Err(io::Error::other("it did not get ready")) }
+    }
+
+    /// Starts one that says nothing, and takes connections there.
+    pub fn silent(command: &mut Command, folder: TempDir, tcp: SocketAddr) -> io::Result<Self> {
+        let child = spawn(command.stdout(Stdio::null()), &folder, &server_core())?;
+        let mut server = Self { child, folder, tcp, udp: None };
+        let limit = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(tcp).is_err() {
+            if server.child.try_wait()?.is_some() || Instant::now() > limit {
+                return Err(io::Error::other("it did not get ready"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(server)
     }
 
     /// The handler's file.
@@ -124,6 +128,12 @@ impl Server {
         Memory { pss: value("Pss:"), rss: value("Rss:") }
     }
 
+    /// How often its threads have fallen asleep, and so were woken, since they began.
+    pub fn wake_ups(&self) -> u64 {
+        let threads = fs::read_dir(self.proc("task")).unwrap();
+        threads.filter_map(|thread| woken(&thread.ok()?.path())).sum()
+    }
+
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(self.proc("fd")).unwrap().count()
@@ -143,9 +153,22 @@ pub fn own_cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
 
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
 const LISTEN: [&str; 4] = ["-l", "tcp://127.0.0.1:0", "-l", "udp://127.0.0.1:0"];
 
-fn tempdir() -> TempDir {
+/// Starts a server in its folder, on those cores.
+fn spawn(command: &mut Command, folder: &TempDir, cores: &[usize]) -> io::Result<Child> {
+    // A child inherits the cores, and all its threads from it.
+    pin(cores);
+    let child =
+        command.current_dir(folder.path()).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+    pin(&load_core());
+    child
+}
+
+/// A folder that a server is started in.
+pub fn tempdir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -154,6 +177,13 @@ fn tempdir() -> TempDir {
 fn used_by(thread: &Path) -> Option<u64> {
     let text = fs::read_to_string(thread.join("schedstat")).ok()?;
     text.split(' ').next()?.parse().ok()
+}
+
+/// How often the thread whose folder this is gave up its core to wait.
+fn woken(thread: &Path) -> Option<u64> {
+    let text = fs::read_to_string(thread.join("status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    line.trim().parse().ok()
 }
 
 /// The cores that this program may use, as it was started.
@@ -166,17 +196,32 @@ fn cores() -> Vec<usize> {
     found.clone()
 }
 
-/// Puts this thread on a core; where that is refused it stays where it is.
-fn pin(core: Option<&usize>) {
+/// The first core.
+pub fn server_core() -> Vec<usize> {
+    cores().into_iter().take(1).collect()
+}
+
+/// The second core, or the only one.
+fn load_core() -> Vec<usize> {
+    let cores = cores();
+    cores.get(1).or(cores.first()).copied().into_iter().collect()
+}
+
+/// Puts this thread on cores; where that is refused it stays where it is.
+fn pin(cores: &[usize]) {
     let mut set = CpuSet::new();
-    if core.is_some_and(|core| set.set(*core).is_ok()) {
+    if !cores.is_empty() && cores.iter().all(|core| set.set(*core).is_ok()) {
         let _ = sched_setaffinity(Pid::from_raw(0), &set);
     }
 }
 
-/// Puts the load on the second core; whether there is one.
+/// How many cores there are.
+pub fn core_count() -> usize {
+    cores().len()
+}
+
+/// Puts the load on its core; whether the server has another.
 pub fn pin_to_load_core() -> bool {
-    let cores = cores();
-    pin(cores.get(1));
-    cores.len() > 1
+    pin(&load_core());
+    cores().len() > 1
 }

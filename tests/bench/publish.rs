@@ -6,10 +6,11 @@ use std::net::TcpStream;
 use scriptsock::net::descriptors;
 
 use crate::Effort;
-use crate::compare::Servers;
+use crate::control::Kind;
 use crate::load::{self, FanOut};
-use crate::process::{Kind, Server};
+use crate::process::Server;
 use crate::table;
+use crate::turns;
 
 const SUBSCRIBERS: usize = 1000;
 
@@ -27,8 +28,8 @@ pub fn measure(effort: Effort) {
     if limit < 2 * SUBSCRIBERS as u64 + 100 {
         return println!("publish: skipped, the limit of open descriptors is {limit}");
     }
-    let servers = Servers::with_handler(HANDLER, Kind::Broadcast);
-    let [ours, theirs] = servers.measure(effort, |server| {
+    let servers = [&Server::with_handler(HANDLER), &Server::control(Kind::Broadcast)];
+    let [ours, theirs] = turns::measure(effort, servers, |server| {
         let mut load = FanOut::new(subscribers(server), line(b"publish to everybody, 32 letters"));
         Box::new(move |length| load.run(length))
     });

@@ -30,7 +30,7 @@ impl Samples {
     }
 
     /// The median of each divided by the other's of the same round.
-    fn ratio(&self, other: &Self) -> f64 {
+    pub fn ratio(&self, other: &Self) -> f64 {
         Self(self.0.iter().zip(&other.0).map(|(a, b)| a / b).collect()).median()
     }
 
@@ -65,9 +65,10 @@ impl FromIterator<Duration> for Samples {
     }
 }
 
-/// Four digits or more, and no more than say something.
-fn number(value: f64) -> String {
+/// Whole, or four digits or more, and no more than say something.
+pub fn number(value: f64) -> String {
     match value.abs() {
+        _ if value.fract() == 0.0 => format!("{value}"),
         size if size >= 1000.0 => format!("{value:.0}"),
         size if size >= 100.0 => format!("{value:.1}"),
         size if size >= 10.0 => format!("{value:.2}"),
@@ -94,4 +95,28 @@ pub fn alone(title: &str) {
 /// One figure of scriptsock.
 pub fn single(name: &str, figure: &Samples) {
     println!("  {name:<38} {:>30}", figure.shown());
+}
+
+/// Prints a table of texts, in Markdown: the first column to the left, the others to the right.
+pub fn grid(head: &[&str], rows: &[Vec<String>]) {
+    let length = |text: &str| text.chars().count();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| length(&row[column]));
+        cells.chain([length(head[column])]).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..head.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded = cells.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+            if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        println!("| {} |", padded.collect::<Vec<_>>().join(" | "));
+    };
+    line(&head.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let rule = |(column, width): (usize, &usize)| {
+        if column == 0 { "-".repeat(*width) } else { format!("{}:", "-".repeat(width - 1)) }
+    };
+    line(&widths.iter().enumerate().map(rule).collect::<Vec<_>>());
+    for row in rows {
+        line(row);
+    }
 }

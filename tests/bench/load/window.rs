@@ -1,12 +1,11 @@
 //! Datagrams of one socket of which so many are always on their way.
 
-use std::io::{self, ErrorKind};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
-use super::{Done, LOST, Link, Watched, message, stamp};
+use super::{Done, LOST, Link, Watched, message, stamp, taken};
 
 /// One socket, and as many datagrams in flight as `width` says.
 pub struct Window {
@@ -51,7 +50,7 @@ impl Window {
     /// Whether the socket took it.
     fn send(&mut self) -> bool {
         stamp(&mut self.message, self.sent + 1);
-        let sent = ready(self.watched.links[0].send(&self.message));
+        let sent = taken(self.watched.links[0].send(&self.message));
         self.sent += u64::from(sent.is_some());
         sent.is_some()
     }
@@ -61,20 +60,11 @@ impl Window {
         let mut buffer = [0; 2048];
         let mut arrived = 0;
         while arrived < most
-            && let Some(count) = ready(self.watched.links[0].receive(&mut buffer))
+            && let Some(count) = taken(self.watched.links[0].receive(&mut buffer))
         {
             assert_eq!(count, self.message.len(), "an answer is as long as its question");
             arrived += 1;
         }
         arrived
-    }
-}
-
-/// What a socket did; none where it was not ready.
-fn ready(result: io::Result<usize>) -> Option<usize> {
-    match result {
-        Ok(count) => Some(count),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-        Err(error) => panic!("{error}"),
     }
 }
