@@ -21,6 +21,7 @@ mod compare;
 mod control;
 mod handlers;
 mod idle;
+mod instructions;
 mod latency;
 mod lines;
 mod load;
@@ -42,6 +43,9 @@ use workloads::ECHO;
 
 /// Given as the first argument, makes this program the control.
 pub const CONTROL: &str = "serve-as-control";
+
+/// Given as the first argument, has instructions counted instead of time measured.
+const INSTRUCTIONS: &str = "instructions";
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +83,7 @@ const OTHERS: [(&str, Measure); 12] = [
 const COMPARE: &str = "compare";
 
 const USAGE: &str = "\
-usage: [NAMES...] [OPTIONS]
+usage: [NAMES...] [OPTIONS], or instructions [--renew]
   --seconds N       how long a round lasts (1)
   --rounds N        rounds of each server (5)
   --idle-seconds N  how long wake-ups are counted (10)
@@ -90,6 +94,10 @@ fn main() {
     if arguments.next_if(|first| first == CONTROL).is_some() {
         let kind = Kind::named(&arguments.next().unwrap_or_default());
         return control::serve(kind.expect("a kind of control"));
+    }
+    if arguments.next_if(|first| first == INSTRUCTIONS).is_some() {
+        let renew = arguments.next().is_some_and(|argument| argument == "--renew");
+        std::process::exit(i32::from(!instructions::check(renew)));
     }
     let (effort, names) = match read(arguments) {
         Ok(wanted) => wanted,

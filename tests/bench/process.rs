@@ -102,6 +102,25 @@ impl Server {
         Ok(server)
     }
 
+    /// Waits until all of its threads sleep, so that nothing is left to do.
+    pub fn wait_until_asleep(&self) {
+        let asleep = |thread: io::Result<fs::DirEntry>| {
+            let stat = fs::read_to_string(thread.unwrap().path().join("stat"));
+            // Behind the name, which may have any letters. A thread that has ended has no file.
+            stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|s| s.starts_with(" S ")))
+        };
+        while !fs::read_dir(self.proc("task")).unwrap().all(asleep) {
+            thread::yield_now();
+        }
+    }
+
+    /// Has it stop in order, and waits until it has.
+    pub fn stop(mut self) {
+        let kill = format!("kill -s TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success(), "it did not stop in order");
+    }
+
     /// The handler's file.
     pub fn handler(&self) -> std::path::PathBuf {
         self.folder.path().join("handler.lua")
@@ -155,7 +174,8 @@ pub fn own_cpu() -> Duration {
 
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-const LISTEN: [&str; 4] = ["-l", "tcp://127.0.0.1:0", "-l", "udp://127.0.0.1:0"];
+/// Options for free ports of loopback.
+pub const LISTEN: [&str; 4] = ["-l", "tcp://127.0.0.1:0", "-l", "udp://127.0.0.1:0"];
 
 /// Starts a server in its folder, on those cores.
 fn spawn(command: &mut Command, folder: &TempDir, cores: &[usize]) -> io::Result<Child> {
