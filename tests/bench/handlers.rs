@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 
 use crate::Effort;
 use crate::aims::{Aim, Finding};
-use crate::control::Kind;
+use crate::control::{self, Kind};
 use crate::load::{self, PingPong, message, stamp};
 use crate::peers;
 use crate::process::Server;
@@ -34,55 +34,29 @@ const BLOCK: usize = 1024;
 
 const KV: &str = include_str!("handlers/kv.lua");
 const JSON: &str = include_str!("handlers/json.lua");
+const ADLER: &str = include_str!("handlers/adler.lua");
+const CRC: &str = include_str!("handlers/crc.lua");
+
+const fn case(
+    title: &'static str,
+    script: &'static str,
+    control: Kind,
+    asks: fn(usize) -> Vec<Exchange>,
+    depth: usize,
+) -> Case {
+    let rate = "messages a second";
+    let names = Names { title, rate, cost: "server CPU a message, us" };
+    Case { names, script, control, asks, depth }
+}
 
 const CASES: [Case; 6] = [
-    Case {
-        names: names("key-value lines, ping-pong"),
-        script: KV,
-        control: Kind::KeyValue,
-        asks: key_value,
-        depth: 1,
-    },
-    Case {
-        names: names("key-value lines, 16 a write"),
-        script: KV,
-        control: Kind::KeyValue,
-        asks: key_value,
-        depth: 16,
-    },
-    Case {
-        names: names("JSON request, ping-pong"),
-        script: JSON,
-        control: Kind::Json,
-        asks: json,
-        depth: 1,
-    },
-    Case {
-        names: names("JSON request, 16 a write"),
-        script: JSON,
-        control: Kind::Json,
-        asks: json,
-        depth: 16,
-    },
-    Case {
-        names: names("checksum of 1 KiB, loop in the script"),
-        script: include_str!("handlers/adler.lua"),
-        control: Kind::Adler,
-        asks: |connection| blocks(connection, crate::control::adler),
-        depth: 1,
-    },
-    Case {
-        names: names("checksum of 1 KiB, hash.crc32"),
-        script: include_str!("handlers/crc.lua"),
-        control: Kind::Crc,
-        asks: |connection| blocks(connection, crate::control::crc32),
-        depth: 1,
-    },
+    case("key-value lines, ping-pong", KV, Kind::KeyValue, key_value, 1),
+    case("key-value lines, 16 a write", KV, Kind::KeyValue, key_value, 16),
+    case("JSON request, ping-pong", JSON, Kind::Json, json, 1),
+    case("JSON request, 16 a write", JSON, Kind::Json, json, 16),
+    case("checksum of 1 KiB, loop in the script", ADLER, Kind::Adler, adler, 1),
+    case("checksum of 1 KiB, hash.crc32", CRC, Kind::Crc, crc, 1),
 ];
-
-const fn names(title: &'static str) -> Names {
-    Names { title, rate: "messages a second", cost: "server CPU a message, us" }
-}
 
 /// What came out of one case: the finding, and each server's figures.
 pub struct Outcome {
@@ -100,7 +74,9 @@ pub fn measure(effort: Effort) -> Vec<Outcome> {
 impl Case {
     fn measure(&self, effort: Effort) -> Outcome {
         let (ours, control) = (Server::with_handler(self.script), Server::control(self.control));
-        let luv = peers::handlers(self.control.name()).filter(|_| effort.peers);
+        // It has no CRC of its own.
+        let luv = Some(self.script).filter(|_| effort.peers && self.control != Kind::Crc);
+        let luv = luv.and_then(peers::handler);
         let servers: Vec<_> = [&ours, &control].into_iter().chain(&luv).collect();
         let figures = turns::measure_all(effort, &servers, |server| self.load(server));
         let Names { title, .. } = self.names;
@@ -179,6 +155,14 @@ fn json(connection: usize) -> Vec<Exchange> {
     (0..ROUND)
         .map(|number| (object(number, count(number)), object(number, count(number) + 1)))
         .collect()
+}
+
+fn adler(connection: usize) -> Vec<Exchange> {
+    blocks(connection, control::adler)
+}
+
+fn crc(connection: usize) -> Vec<Exchange> {
+    blocks(connection, control::crc32)
 }
 
 fn blocks(connection: usize, sum: fn(&[u8]) -> u32) -> Vec<Exchange> {

@@ -29,7 +29,7 @@ pub struct Peer {
 pub const ALL: &[Need] = &[Need::Lines, Need::Bytes, Need::Datagrams];
 
 /// Uppercase echo.
-pub const ECHO: [Peer; 6] = [
+pub const ECHO: [Peer; 7] = [
     Peer {
         name: "luv",
         program: "luajit",
@@ -65,6 +65,15 @@ pub const ECHO: [Peer; 6] = [
         able: ALL,
         announces: true,
         from: "Bun (npm: bun)",
+    },
+    Peer {
+        name: "C",
+        program: "sh",
+        arguments: &["-c", "cc -O2 -o echo echo.c && exec ./echo"],
+        files: &[("echo.c", include_str!("peers/echo.c"))],
+        able: ALL,
+        announces: true,
+        from: "C with epoll (Debian: gcc libc6-dev)",
     },
     // It has no call that reads whatever is there.
     Peer {
@@ -113,10 +122,12 @@ impl Peer {
     }
 }
 
-/// The handlers of `tests/bench/handlers` in `LuaJIT`, where it is there and has that one.
-pub fn handlers(kind: &'static str) -> Option<Server> {
+/// A handler of `tests/bench/handlers` in `LuaJIT`, where that is there with what it needs.
+pub fn handler(text: &str) -> Option<Server> {
     let folder = tempdir();
-    fs::write(folder.path().join("handlers.lua"), include_str!("peers/handlers.lua")).ok()?;
+    fs::write(folder.path().join("host.lua"), include_str!("peers/handlers.lua")).ok()?;
+    fs::write(folder.path().join("handler.lua"), text).ok()?;
     let mut command = Command::new("luajit");
-    Server::announced(command.args(["handlers.lua", kind]), folder, &server_core()).ok()
+    let command = command.args(["host.lua", "handler.lua"]);
+    Server::announced(command, folder, &server_core()).ok()
 }

@@ -37,28 +37,20 @@ pub enum Need {
 
 /// All of them, in the order they run in.
 pub const ECHO: [Workload; 7] = [
-    Workload {
-        name: "tcp32",
-        names: Names { title: "tcp ping-pong, 64 connections x 32 B", ..MESSAGES },
-        needs: Need::Lines,
-        aim: 1.10,
-        load: |server| ping_pong(streams(server, 64), 32),
-    },
-    Workload {
-        name: "tcp1k",
-        names: Names { title: "tcp ping-pong, 64 connections x 1 KiB", ..MESSAGES },
-        needs: Need::Lines,
-        aim: 1.12,
-        load: |server| ping_pong(streams(server, 64), 1024),
-    },
+    messages("tcp32", "tcp ping-pong, 64 connections x 32 B", Need::Lines, 1.10, |server| {
+        pipelined(streams(server, 64), 32, 1)
+    }),
+    messages("tcp1k", "tcp ping-pong, 64 connections x 1 KiB", Need::Lines, 1.12, |server| {
+        pipelined(streams(server, 64), 1024, 1)
+    }),
     // What one read returns is one message to the handler; what is counted is what was sent.
-    Workload {
-        name: "pipelined",
-        names: Names { title: "tcp pipelined, 16 x depth 32 x 32 B, raw", ..MESSAGES },
-        needs: Need::Lines,
-        aim: 1.20,
-        load: |server| pipelined(streams(server, 16), 32, 32),
-    },
+    messages(
+        "pipelined",
+        "tcp pipelined, 16 x depth 32 x 32 B, raw",
+        Need::Lines,
+        1.20,
+        |server| pipelined(streams(server, 16), 32, 32),
+    ),
     Workload {
         name: "churn",
         names: Names {
@@ -87,27 +79,25 @@ pub const ECHO: [Workload; 7] = [
             Box::new(move |length| bulk.run(length))
         },
     },
-    Workload {
-        name: "udp64",
-        names: Names { title: "udp ping-pong, 16 sockets x 64 B", ..MESSAGES },
-        needs: Need::Datagrams,
-        aim: 1.00,
-        load: |server| ping_pong((0..16).map(|_| socket(server)).collect(), 64),
-    },
-    Workload {
-        name: "window",
-        names: Names { title: "udp, 64 in flight on one socket, 64 B", ..MESSAGES },
-        needs: Need::Datagrams,
-        aim: 0.92,
-        load: |server| {
-            let mut load = Window::new(socket(server), 64, 64);
-            Box::new(move |length| load.run(length))
-        },
-    },
+    messages("udp64", "udp ping-pong, 16 sockets x 64 B", Need::Datagrams, 1.00, |server| {
+        pipelined((0..16).map(|_| socket(server)).collect(), 64, 1)
+    }),
+    messages("window", "udp, 64 in flight on one socket, 64 B", Need::Datagrams, 0.92, |server| {
+        let mut load = Window::new(socket(server), 64, 64);
+        Box::new(move |length| load.run(length))
+    }),
 ];
 
-const MESSAGES: Names =
-    Names { title: "", rate: "messages a second", cost: "server CPU a message, us" };
+const fn messages(
+    name: &'static str,
+    title: &'static str,
+    needs: Need,
+    aim: f64,
+    load: fn(&Server) -> Load,
+) -> Workload {
+    let names = Names { title, rate: "messages a second", cost: "server CPU a message, us" };
+    Workload { name, names, needs, aim, load }
+}
 
 impl Workload {
     /// The default handler against the control, and prints it.
@@ -116,10 +106,6 @@ impl Workload {
         let [ours, theirs] = turns::measure(effort, [&scriptsock, &control], self.load);
         turns::show(&self.names, &ours, &theirs);
     }
-}
-
-fn ping_pong<L: Link + 'static>(links: Vec<L>, size: usize) -> Load {
-    pipelined(links, size, 1)
 }
 
 /// Connections with so many messages in each write.

@@ -1,4 +1,4 @@
--- A JSON object a line; its field `count` comes back counted up.
+-- A JSON object a line; its field `count` comes back counted up. LuaJIT can run it too.
 return {
   framing = "line",
   on_message = function(line)
@@ -6,7 +6,7 @@ return {
     if not request then
       return "ERROR"
     end
-    request.count += 1
+    request.count = request.count + 1
     return json.encode(request)
   end,
 }
