@@ -72,7 +72,7 @@ const OTHERS: [(&str, Measure); 12] = [
     ("many", |effort| drop(many::measure(effort))),
     ("start", |effort| drop(latency::starts(effort))),
     ("save", |effort| drop(latency::saves(effort))),
-    ("handlers", |effort| drop(handlers::measure(effort))),
+    ("handlers", |effort| drop(handlers::measure(Effort { peers: false, ..effort }))),
     ("runaway", runaway::measure),
     ("codec", codec::measure),
     ("call", lines::call),

@@ -38,6 +38,6 @@ pub fn measure(_: Effort) -> Vec<Finding> {
         return vec![Finding::figure("connections at once", count as f64, None, aim)];
     }
     println!("  not {WANTED}: the limit of open descriptors is {}", limit + OTHERS);
-    let why = format!("{count}, all that descriptors allow");
+    let why = format!("{count}, no more descriptors");
     vec![Finding::skipped("connections at once", &why, aim)]
 }

@@ -69,7 +69,7 @@ pub const ECHO: [Peer; 7] = [
     Peer {
         name: "C",
         program: "sh",
-        arguments: &["-c", "cc -O2 -o echo echo.c && exec ./echo"],
+        arguments: &["-c", "cc -O3 -o echo echo.c && exec ./echo"],
         files: &[("echo.c", include_str!("peers/echo.c"))],
         able: ALL,
         announces: true,

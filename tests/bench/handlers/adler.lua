@@ -4,7 +4,7 @@ return {
   on_message = function(block)
     local a, b = 1, 0
     for i = 1, #block do
-      a = (a + block:byte(i)) % 65521
+      a = (a + string.byte(block, i)) % 65521
       b = (b + a) % 65521
     end
     return string.format("%04x%04x", b, a)

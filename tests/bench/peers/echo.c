@@ -9,8 +9,7 @@
 static char buffer[64 * 1024];
 
 static void upper(ssize_t count) {
-  for (ssize_t i = 0; i < count; i++)
-    if (buffer[i] >= 'a' && buffer[i] <= 'z') buffer[i] -= 32;
+  for (ssize_t i = 0; i < count; i++) buffer[i] -= (buffer[i] >= 'a' && buffer[i] <= 'z') << 5;
 }
 
 /* A socket on a free port of loopback, whose address it prints. */
