@@ -25,7 +25,9 @@ pub enum Aim {
     Most(f64, &'static str),
     /// A figure with its unit.
     Least(f64, &'static str),
-    /// It is reported.
+    /// It is reported: a figure with its unit.
+    Only(&'static str),
+    /// It is reported: a ratio to the control.
     None,
 }
 
@@ -82,7 +84,7 @@ impl Finding {
 impl Aim {
     fn unit(self) -> &'static str {
         match self {
-            Self::Most(_, unit) | Self::Least(_, unit) => unit,
+            Self::Most(_, unit) | Self::Least(_, unit) | Self::Only(unit) => unit,
             Self::Ratio(_) | Self::None => "",
         }
     }
@@ -90,7 +92,7 @@ impl Aim {
     fn show(self, value: f64) -> String {
         match self {
             Self::Ratio(_) | Self::None => format!("{value:.2}"),
-            Self::Most(_, unit) | Self::Least(_, unit) => {
+            Self::Most(_, unit) | Self::Least(_, unit) | Self::Only(unit) => {
                 format!("{} {unit}", number(value)).trim_end().to_owned()
             }
         }
@@ -102,7 +104,7 @@ impl Aim {
             Self::Ratio(aim) => format!("{aim:.2}"),
             Self::Most(aim, unit) => amount(aim, unit),
             Self::Least(aim, unit) => format!("{} or more", amount(aim, unit)),
-            Self::None => String::new(),
+            Self::Only(_) | Self::None => String::new(),
         }
     }
 
@@ -110,7 +112,7 @@ impl Aim {
         let met = match self {
             Self::Ratio(aim) | Self::Most(aim, _) => value <= aim,
             Self::Least(aim, _) => value >= aim,
-            Self::None => return String::new(),
+            Self::Only(_) | Self::None => return String::new(),
         };
         let word = if value.is_nan() {
             "not measured"
