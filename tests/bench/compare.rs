@@ -63,8 +63,8 @@ pub fn measure(effort: Effort) {
     print(&names, &rows, |figures| &figures.cost);
     println!("\nThroughput, as a multiple of the control's:\n");
     print(&names, &rows, |figures| &figures.rate);
-    for peer in missing {
-        println!("\nmissing: {peer}");
+    if !missing.is_empty() {
+        println!("\nnot on this machine: {}", missing.join("; "));
     }
 }
 
