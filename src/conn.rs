@@ -71,6 +71,8 @@ pub struct Conn {
     version: RefCell<Version>,
     active: Cell<Instant>,
     waiters: Waiters,
+    /// What is queued leaves with that of others.
+    departing: Cell<bool>,
     penalty: Cell<Option<Duration>>,
 }
 
@@ -97,6 +99,7 @@ impl Conn {
             version: RefCell::new(version),
             active: Cell::new(Instant::now()),
             waiters: Waiters::default(),
+            departing: Cell::new(false),
             penalty: Cell::new(None),
         })
     }
@@ -347,6 +350,17 @@ impl Conn {
     /// Something left the queue, or the connection ends: wakes those who wait for that.
     pub fn progressed(&self) {
         self.waiters.wake();
+    }
+
+    /// Whether somebody else than its task is about to write what is queued.
+    #[must_use]
+    pub fn is_departing(&self) -> bool {
+        self.departing.get()
+    }
+
+    /// Says whether somebody else than its task is about to write what is queued.
+    pub fn set_departing(&self, departing: bool) {
+        self.departing.set(departing);
     }
 
     /// The number of the generation that it has entered: the one it opened in, or the last whose

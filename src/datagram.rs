@@ -125,6 +125,7 @@ fn poll_turn<H: Handler + 'static>(
             Poll::Ready(Err(error)) => debug!(%error, "a datagram could not be received"),
             Poll::Pending => return Poll::Pending,
         }
+        table.service.departures.see_off_late();
         if begin.elapsed() >= LONGEST_TURN {
             // What the calls have sent does not wait for the others.
             let _ = poll_flush(&table.outgoing, socket, context);

@@ -24,8 +24,8 @@
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
-//! `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`, `hash`,
-//! `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua, [`frame`] neither
+//! `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`,
+//! `hash`, `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua, [`frame`] neither
 //! tokio nor Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`,
 //! clap in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
 //!
@@ -35,6 +35,7 @@ mod accept;
 pub mod cli;
 mod conn;
 mod datagram;
+mod departures;
 pub mod frame;
 mod handler;
 mod hash;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tracing::{debug, enabled, info};
 
 use crate::conn::{Conn, Outgoing, Spares};
+use crate::departures::Departures;
 use crate::handler::Handler;
 use crate::roster::Roster;
 use crate::settings::{OnError, Settings};
@@ -35,6 +36,8 @@ pub struct Service<H> {
     pub spares: Rc<Spares>,
     /// What the turns of stream sessions are measured by.
     pub last_look: LastLook,
+    /// Replies that are about to leave.
+    pub departures: Departures,
     /// How long one blocked send may last.
     pub send_timeout: Duration,
     /// `--on-error close`.
@@ -59,6 +62,7 @@ impl<H: Handler> Service<H> {
             scratch: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             spares: Rc::new(Spares::new(settings.memory)),
             last_look: LastLook::default(),
+            departures: Departures::default(),
             send_timeout: settings.send_timeout,
             close_on_error: settings.on_error == OnError::Close,
             max_peers: settings.max_peers,

@@ -23,7 +23,7 @@ use std::task::{Context, Poll, ready};
 use tokio::task::yield_now;
 use tokio::time::Sleep;
 
-use crate::conn::{Conn, ReadEnd, Reason};
+use crate::conn::{Conn, ReadEnd, Reason, StreamQueue};
 use crate::handler::{Event, Handler, Kind, Outcome};
 use crate::net::Stream;
 use crate::service::Service;
@@ -33,6 +33,9 @@ use pace::Pace;
 /// Steps that one wake-up takes before others get their turn, within what [`Pace`] allows: each is
 /// a read of 64 KiB with all its messages, or one message of a conversation.
 const STEPS_PER_TURN: usize = 64;
+
+/// Replies that are larger leave at once.
+const LARGEST_DEPARTURE: usize = 4096;
 
 /// Serves a connection that was accepted until it is gone, `on_close` included; then drops `held`.
 pub fn serve<S: Stream + 'static, H: Handler + 'static>(
@@ -149,6 +152,9 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             self.conn.set_at_work(true);
             let turn = self.poll_turn(context);
             self.conn.set_at_work(false);
+            if !self.quiet {
+                self.service.departures.see_off_late();
+            }
             turn
         })
     }
@@ -178,12 +184,28 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
 
     /// Does one thing that is due.
     fn poll_step(&mut self, context: &mut Context<'_>, pace: &mut Pace) -> Poll<Progress> {
-        if self.quiet && !self.conn.is_noted() && self.is_flushed(context) {
-            return self.poll_fresh_messages(context, pace);
+        if self.quiet
+            && !self.conn.is_noted()
+            && (self.conn.is_departing() || self.is_flushed(context))
+        {
+            let step = self.poll_fresh_messages(context, pace);
+            if self.quiet && step.is_ready() {
+                self.depart();
+            }
+            return step;
         }
         self.quiet = false;
         self.conn.take_noted();
         self.poll_due(context, pace)
+    }
+
+    /// Has a reply leave with those of others, unless it is so large that it would not wait in a
+    /// cache.
+    fn depart(&self) {
+        let waits = |queue: &StreamQueue| (1..=LARGEST_DEPARTURE).contains(&queue.len());
+        if self.conn.queued().is_some_and(waits) && !self.conn.is_departing() {
+            self.service.departures.add(&self.conn, Rc::clone(&self.stream) as _);
+        }
     }
 
     fn is_flushed(&mut self, context: &mut Context<'_>) -> bool {

@@ -217,6 +217,8 @@ impl Floor {
         let outgoing = TaskTracker::new();
         site.dialler.replace(Some(dialler(&service, &outgoing)));
         spawn_local(vm::run_tasks(Rc::clone(&service)));
+        let departing = Rc::clone(&service);
+        spawn_local(async move { departing.departures.serve().await });
         spawn_local(hand_out(shared.hub.mailbox(index), site));
         let first = service.handler.live();
         service.handler.load(&first, None).await?;

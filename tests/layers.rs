@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top: each may name those behind it.
-const LAYERS: [&str; 24] = [
+const LAYERS: [&str; 25] = [
     "main",
     "cli",
     "server",
@@ -19,6 +19,7 @@ const LAYERS: [&str; 24] = [
     "datagram",
     "session",
     "service",
+    "departures",
     "handler",
     "roster",
     "conn",

@@ -22,7 +22,10 @@ pub async fn run_tasks(service: Rc<Service<Vm>>) {
         let machine = service.handler.machine();
         tokio::select! {
             biased;
-            task = machine.host.tasks.next() => start(&service, &task),
+            task = machine.host.tasks.next() => {
+                start(&service, &task);
+                service.departures.see_off_late();
+            }
             () = machine.retirement() => continue,
         }
         if begin.elapsed() > LONGEST_TURN {
