@@ -40,6 +40,7 @@ pub mod frame;
 mod handler;
 mod hash;
 mod hub;
+pub mod load;
 pub mod net;
 mod outgoing;
 pub mod reference;

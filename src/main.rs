@@ -9,7 +9,7 @@ use tokio::runtime;
 
 use scriptsock::cli::log::{self, Format};
 use scriptsock::cli::serve::ServeOptions;
-use scriptsock::cli::{Cli, Exit, signals};
+use scriptsock::cli::{Cli, Command, Exit, signals};
 use scriptsock::net::bind::{Bound, bind};
 use scriptsock::net::{Listener, descriptors};
 use scriptsock::script::Source;
@@ -18,7 +18,10 @@ use scriptsock::settings::Settings;
 
 fn main() -> ExitCode {
     let exit = match Cli::read(std::env::args_os()) {
-        Ok(cli) => serve(&cli.options),
+        Ok(cli) => match cli.command {
+            Some(Command::Bench(options)) => options.run(),
+            None => serve(&cli.options),
+        },
         Err(stop) => stop.report(),
     };
     exit.into()

@@ -206,6 +206,17 @@ pub fn parse_count(text: &str) -> Result<usize, BadValue> {
     }
 }
 
+/// A whole number from 1 to `most`.
+///
+/// # Errors
+/// For anything else.
+pub fn parse_up_to(text: &str, most: usize) -> Result<usize, BadValue> {
+    match text.trim().parse() {
+        Ok(count) if (1..=most).contains(&count) => Ok(count),
+        _ => Err(BadValue(format!("expected a number from 1 to {most}"))),
+    }
+}
+
 /// A backlog: a whole number from 1 up that a `listen` call can take.
 ///
 /// # Errors

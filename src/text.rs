@@ -61,6 +61,40 @@ fn write_row(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
     out.write_str(row.unwrap_or_default())
 }
 
+/// The bytes that a text with escapes stands for: `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH`. `None`
+/// where something else is behind a backslash.
+#[must_use]
+pub fn unescape(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        let (byte, length) = match rest {
+            [b'r', ..] => (b'\r', 1),
+            [b'n', ..] => (b'\n', 1),
+            [b't', ..] => (b'\t', 1),
+            [b'0', ..] => (0, 1),
+            [b'\\', ..] => (b'\\', 1),
+            [b'x', high, low, ..] => (hex_byte(*high, *low)?, 3),
+            _ => return None,
+        };
+        bytes.push(byte);
+        rest = &rest[length..];
+    }
+    Some(bytes)
+}
+
+/// The byte that two hex digits say.
+#[must_use]
+pub fn hex_byte(high: u8, low: u8) -> Option<u8> {
+    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
 /// The name most like `wanted`, if any is like it at all.
 #[must_use]
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -145,6 +179,16 @@ mod tests {
     fn control_characters_are_escaped() {
         assert_eq!(shown(b"a\nb\rc\td\0e\x1b[31mf\x7f"), "a\\nb\\rc\\td\\x00e\\x1b[31mf\\x7f");
         assert_eq!(shown("C1: \u{9b}".as_bytes()), "C1: \\xc2\\x9b");
+    }
+
+    #[test]
+    fn escapes_are_read() {
+        let read = |text| unescape(text).map(|bytes| bytes.escape_ascii().to_string());
+        assert_eq!(read(r"PING\r\n").as_deref(), Some(r"PING\r\n"));
+        assert_eq!(read(r"a\0\t\\\xfF\x00é").as_deref(), Some(r"a\x00\t\\\xff\x00\xc3\xa9"));
+        for bad in [r"\", r"\q", r"\x1", r"\xg0"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line: what was typed, how a mistake in it is told, and the exit status. Values are
 //! resolved to `settings` in `serve`; only `cli` names clap.
 
+pub mod bench;
 pub mod log;
 mod output;
 pub mod serve;
@@ -11,8 +12,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
-use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use bench::BenchOptions;
 use serve::ServeOptions;
 use usage::Stop;
 
@@ -22,15 +24,29 @@ use usage::Stop;
 #[command(
     name = "scriptsock",
     version,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Commands, each with a --help of its own",
     after_help = "Every option has an environment variable: SCRIPTSOCK_IDLE_TIMEOUT=30s is \
                   --idle-timeout 30s,\nSCRIPTSOCK_ONCE=true is --once, SCRIPTSOCK_VERBOSE=2 is -vv. \
                   SCRIPTSOCK_LISTEN takes several\nlisteners, separated by commas.",
     max_term_width = 100
 )]
 pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// The server's options; without a command it runs.
     #[command(flatten)]
     pub options: ServeOptions,
+}
+
+/// What the program can do beside serving.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Puts a load on a server.
+    Bench(BenchOptions),
 }
 
 /// The exit status.
@@ -56,12 +72,17 @@ impl Cli {
     /// # Errors
     /// For a mistake, and where help or the version was asked for.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
-        let mut command = with_environment(Cli::command());
-        let matches = command
-            .try_get_matches_from_mut(args)
-            .map_err(|error| Stop::from_clap(error, &command))?;
-        let mut cli =
-            Cli::from_arg_matches(&matches).map_err(|error| Stop::from_clap(error, &command))?;
+        let args: Vec<OsString> = args.into_iter().collect();
+        let mut command = Cli::command();
+        let chosen = args.get(1).and_then(|name| command.find_subcommand(name)).cloned();
+        if chosen.is_none() {
+            // The variables are the server's.
+            command = with_environment(command);
+        }
+        let stop = |error, command: &_| Stop::from_clap(error, command, chosen.as_ref());
+        let matches =
+            command.try_get_matches_from_mut(args).map_err(|error| stop(error, &command))?;
+        let mut cli = Cli::from_arg_matches(&matches).map_err(|error| stop(error, &command))?;
         if matches.value_source("listen") == Some(ValueSource::EnvVariable) {
             cli.options.split_listeners();
         }
@@ -70,7 +91,7 @@ impl Cli {
 }
 
 /// Gives every option its environment variable, by one rule; an empty one counts as absent.
-fn with_environment(command: Command) -> Command {
+fn with_environment(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| {
         let name = variable(&arg);
         if std::env::var_os(&name).is_none_or(|value| value.is_empty()) {

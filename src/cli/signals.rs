@@ -1,10 +1,15 @@
 //! Signals as orders to a server: SIGHUP reloads, SIGTERM and SIGINT drain, a second one of these
-//! stops at once.
+//! stops at once. To what is no server the last two just say that it is to end.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{process, thread};
 
+use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::Exit;
 use crate::server::Control;
 
 /// From here on signals steer the server of `control`.
@@ -35,4 +40,33 @@ pub fn follow(control: &Control) -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// A flag that SIGINT and SIGTERM set; a second one of them ends the process. They are awaited by a
+/// thread of its own.
+///
+/// # Errors
+/// The system refused a signal handler or a thread.
+pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let flag = Arc::<AtomicBool>::default();
+    let set = Arc::clone(&flag);
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if set.swap(true, Ordering::Relaxed) {
+                    process::exit(Exit::Failed as i32);
+                }
+            }
+        });
+    })?;
+    Ok(flag)
 }

@@ -41,10 +41,15 @@ impl UsageError {
 }
 
 impl Stop {
-    pub(super) fn from_clap(error: clap::Error, command: &Command) -> Self {
+    /// What clap found in a line for `program`, or for its command `chosen`.
+    pub(super) fn from_clap(
+        error: clap::Error,
+        program: &Command,
+        chosen: Option<&Command>,
+    ) -> Self {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Show(Box::new(error)),
-            _ => Stop::Usage(UsageError(sentence(&error, command))),
+            _ => Stop::Usage(UsageError(sentence(&error, program, chosen))),
         }
     }
 
@@ -62,17 +67,36 @@ impl Stop {
 }
 
 /// What clap found, in one sentence.
-fn sentence(error: &clap::Error, command: &Command) -> String {
+fn sentence(error: &clap::Error, program: &Command, chosen: Option<&Command>) -> String {
+    let own_name = match chosen {
+        Some(command) => format!("scriptsock {}", command.get_name()),
+        None => "scriptsock".to_owned(),
+    };
     let arg = text(error, ContextKind::InvalidArg).unwrap_or_default();
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
     match error.kind() {
-        ErrorKind::UnknownArgument => unknown(error, &arg),
+        ErrorKind::UnknownArgument => unknown(error, &arg, &own_name),
+        ErrorKind::InvalidSubcommand => {
+            let name = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            unknown(error, &name, &own_name)
+        }
+        ErrorKind::MissingRequiredArgument => {
+            format!("{arg} is missing ({own_name} --help shows how)")
+        }
         ErrorKind::InvalidValue if value.is_empty() => format!("option '{arg}' needs a value"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let origin = origin(&arg, &value, command);
+            // A command's options have no variables.
+            let origin = origin(&arg, &value, Some(program).filter(|_| chosen.is_none()));
             format!("invalid value '{value}' for {origin}: {}", expectation(error))
         }
         ErrorKind::TooManyValues => format!("option '{}' takes no value", option_name(&arg)),
+        ErrorKind::ArgumentConflict if arg.is_empty() => {
+            let name = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            let prior = text(error, ContextKind::PriorArg).unwrap_or_default();
+            format!(
+                "'{name}' cannot be used with '{prior}': options before a command are the server's"
+            )
+        }
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
             Some(prior) if prior != arg => format!("'{arg}' cannot be used with '{prior}'"),
             _ => format!("option '{}' is given twice", option_name(&arg)),
@@ -82,16 +106,17 @@ fn sentence(error: &clap::Error, command: &Command) -> String {
     }
 }
 
-fn unknown(error: &clap::Error, arg: &str) -> String {
+fn unknown(error: &clap::Error, arg: &str, own_name: &str) -> String {
     let what = if arg.starts_with('-') { "unknown option" } else { "unexpected argument" };
-    let hint = match text(error, ContextKind::SuggestedArg) {
+    let near = text(error, ContextKind::SuggestedArg);
+    let hint = match near.or_else(|| text(error, ContextKind::SuggestedSubcommand)) {
         Some(near) => format!("; did you mean '{near}'?"),
         None if Path::new(arg).extension().is_some_and(|end| end == "lua") => {
             format!("; did you mean '--script {arg}'?")
         }
         None => String::new(),
     };
-    format!("{what} '{arg}'{hint} (scriptsock --help lists all)")
+    format!("{what} '{arg}'{hint} ({own_name} --help lists all)")
 }
 
 /// What was expected in place of a value.
@@ -111,10 +136,11 @@ fn expectation(error: &clap::Error) -> String {
 
 /// Where a value came from: the option, or its environment variable if that holds the value. clap
 /// does not tell, and one text in both places is the same mistake.
-fn origin(arg: &str, value: &str, command: &Command) -> String {
+fn origin(arg: &str, value: &str, command: Option<&Command>) -> String {
     let option = option_name(arg);
     let known = command
-        .get_arguments()
+        .into_iter()
+        .flat_map(Command::get_arguments)
         .find(|known| known.get_long().is_some_and(|long| option.strip_prefix("--") == Some(long)));
     match known.map(variable) {
         Some(name) if std::env::var_os(&name).is_some_and(|set| set == value) => name,
@@ -157,6 +183,10 @@ mod tests {
 
     #[test]
     fn an_unknown_option_gets_the_nearest_one() {
+        assert_eq!(
+            mistake(&["bnech", "80"]),
+            "unexpected argument 'bnech'; did you mean 'bench'? (scriptsock --help lists all)"
+        );
         assert_eq!(
             mistake(&["--scrpt", "x"]),
             "unknown option '--scrpt'; did you mean '--script'? (scriptsock --help lists all)"

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::draft::Draft;
 use super::fields::Field;
 use super::spec::Spec;
+use crate::text::{self, hex_byte};
 
 impl Spec {
     /// Reads the text grammar.
@@ -65,40 +66,14 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
             format!("delimiter expects two hex digits a byte behind 0x, got '{}'", text.trim())
         });
     }
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        let (byte, length) = match rest {
-            [b'r', ..] => (Some(b'\r'), 1),
-            [b'n', ..] => (Some(b'\n'), 1),
-            [b't', ..] => (Some(b'\t'), 1),
-            [b'0', ..] => (Some(0), 1),
-            [b'\\', ..] => (Some(b'\\'), 1),
-            [b'x', high, low, ..] => (hex_byte(*high, *low), 3),
-            _ => (None, 0),
-        };
-        let Some(byte) = byte else {
-            return Err(r"delimiter expects \r, \n, \t, \0, \\ or \xHH behind a backslash".into());
-        };
-        bytes.push(byte);
-        rest = &rest[length..];
-    }
-    Ok(bytes)
+    text::unescape(text).ok_or_else(|| {
+        r"delimiter expects \r, \n, \t, \0, \\ or \xHH behind a backslash".to_owned()
+    })
 }
 
 fn from_hex(digits: &[u8]) -> Option<Vec<u8>> {
     let (pairs, rest) = digits.as_chunks();
     rest.is_empty().then(|| pairs.iter().map(|&[high, low]| hex_byte(high, low)).collect())?
-}
-
-fn hex_byte(high: u8, low: u8) -> Option<u8> {
-    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some(digit(high)? << 4 | digit(low)?)
 }
 
 /// A delimiter as the grammar takes it.

@@ -31,6 +31,18 @@ pub(super) enum Kind {
 }
 
 impl Spec {
+    /// Whatever one read returned.
+    #[must_use]
+    pub fn raw() -> Self {
+        Self { kind: Kind::Raw, max: None }
+    }
+
+    /// Up to LF or CRLF.
+    #[must_use]
+    pub fn line() -> Self {
+        Self { kind: Kind::Line, max: None }
+    }
+
     /// As the framing of a connection, which every message goes by. `max_message` is the limit
     /// where none was said.
     ///

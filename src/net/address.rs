@@ -95,6 +95,25 @@ impl Address {
         [Address::Tcp { host: host(), port }, Address::Udp { host: host(), port }]
     }
 
+    /// Reads what a client is to connect to: a URL, or `HOST:PORT` or a port of loopback, which are
+    /// TCP.
+    ///
+    /// # Errors
+    /// When the text is none of these.
+    pub fn of_server(text: &str) -> Result<Self, AddressError> {
+        let fail = |problem: String| AddressError { value: text.to_owned(), problem };
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            let port = parse_port(text).map_err(fail)?;
+            return Ok(Address::Tcp { host: "127.0.0.1".to_owned(), port });
+        }
+        if !text.contains("://")
+            && let Ok((host, port)) = host_port("tcp", text)
+        {
+            return Ok(Address::Tcp { host, port });
+        }
+        text.parse()
+    }
+
     /// Its port is 0: the system chooses one, another for each listener.
     #[must_use]
     pub fn takes_any_port(&self) -> bool {
@@ -326,6 +345,19 @@ mod tests {
     fn a_unix_url_needs_a_file() {
         assert!(problem("unix://").starts_with("expected a file, unix:///run/some.sock"));
         assert!(problem("unixgram:///tmp/").starts_with("expected a file, unixgram://"));
+    }
+
+    #[test]
+    fn a_server_may_be_a_port_or_a_host_and_port() {
+        let server = |text| Address::of_server(text).map_err(|error| error.problem);
+        assert_eq!(server("8080"), Ok(tcp("127.0.0.1", 8080)));
+        assert_eq!(server("example:80"), Ok(tcp("example", 80)));
+        assert_eq!(server("[::1]:80"), Ok(tcp("::1", 80)));
+        assert_eq!(server("unix://s"), Ok(Address::Unix("s".into())));
+        assert!(server("65536").unwrap_err().contains("is no port"));
+        assert!(server("tpc://x:1").unwrap_err().ends_with("did you mean tcp://"));
+        assert!(server("/run/s").unwrap_err().ends_with("did you mean unix:///run/s"));
+        assert!(server("none").is_err());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Addresses and sockets: reading URLs, binding listeners, opening outgoing connections, socket
-//! options. What is done with the sockets is for the workers.
+//! options, sockets of a client that opens many. What is done with the sockets is for the workers.
 
 pub mod address;
 pub mod bind;
+pub mod client;
 pub mod datagram;
 pub mod descriptors;
 pub mod dial;

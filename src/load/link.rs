@@ -1,0 +1,119 @@
+//! One connection: its socket, the messages in flight, the answer that is arriving. What is done
+//! with it is for the engine.
+
+use std::collections::VecDeque;
+
+use super::exchange::Guess;
+use crate::frame::Progress;
+use crate::net::client::ClientSocket;
+
+/// A message that has no answer yet. Times are nanoseconds since the begin of the run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    pub number: u64,
+    /// When it was to leave.
+    pub due: u64,
+    /// When it was given to the link.
+    pub sent: u64,
+}
+
+/// What a link is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing, until it is told to.
+    Closed,
+    /// The connection is on its way.
+    Connecting,
+    /// The server's backlog is full: tries again soon.
+    Backlogged,
+    /// Has failed, and tries again later.
+    Pausing,
+    /// Connected.
+    Open,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub socket: Option<ClientSocket>,
+    pub phase: Phase,
+    /// Since when the connection is wanted.
+    pub since: u64,
+    /// When something was heard of the server.
+    pub heard: u64,
+    /// When it is to try again.
+    pub retry_at: u64,
+    /// The oldest is the first. Those that have not left are at the end.
+    pub flights: VecDeque<Flight>,
+    /// How many have not left, or not whole.
+    pub unsent: usize,
+    /// How much of the first of these has left.
+    pub offset: usize,
+    /// How much of a raw answer has arrived, and what it may be still.
+    pub taken: usize,
+    pub guess: Guess,
+    /// The begin of a framed answer, and how far it was searched.
+    pub rest: Vec<u8>,
+    pub progress: Progress,
+    /// How often it stands in the queue for messages that are due.
+    pub queued: usize,
+    /// The poll is to tell when there is room to send.
+    pub awaits_room: bool,
+    /// Numbers of datagrams that were given up, as far as stamps show them.
+    pub given_up: VecDeque<u64>,
+}
+
+impl Link {
+    pub(super) fn new(guess: Guess) -> Self {
+        Self {
+            socket: None,
+            phase: Phase::Closed,
+            since: 0,
+            heard: 0,
+            retry_at: 0,
+            flights: VecDeque::new(),
+            unsent: 0,
+            offset: 0,
+            taken: 0,
+            guess,
+            rest: Vec::new(),
+            progress: Progress::default(),
+            queued: 0,
+            awaits_room: false,
+            given_up: VecDeque::new(),
+        }
+    }
+
+    /// Forgets the connection; what is in flight stays.
+    pub(super) fn disconnect(&mut self) {
+        self.socket = None;
+        self.offset = 0;
+        self.taken = 0;
+        self.rest = Vec::new();
+        self.progress = Progress::default();
+        self.awaits_room = false;
+    }
+
+    /// Whether nothing of the oldest message in flight can have been answered: not all of it left.
+    pub(super) fn oldest_is_unsent(&self) -> bool {
+        self.flights.len() <= self.unsent
+    }
+
+    /// Takes `count` bytes of messages of `wire` bytes as sent; says how many are whole now.
+    pub(super) fn note_sent(&mut self, count: usize, wire: usize) -> usize {
+        self.offset += count;
+        let whole = (self.offset / wire).min(self.unsent);
+        self.offset -= whole * wire;
+        self.unsent -= whole;
+        whole
+    }
+
+    /// Drops the messages of which nothing has left; says how many.
+    pub(super) fn withdraw(&mut self) -> usize {
+        let begun = usize::from(self.offset > 0);
+        let count = self.unsent.saturating_sub(begun);
+        self.flights.truncate(self.flights.len() - count);
+        self.unsent -= count;
+        count
+    }
+}

@@ -1,0 +1,339 @@
+//! Sockets of a client that opens many: non-blocking, without a runtime. Whoever holds them waits
+//! for them; what is said over them is for others too.
+
+use std::fmt::{self, Display, Formatter};
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::address::Address;
+use super::bind::Problem;
+use super::inet::{enlarge_buffer, resolve};
+use super::unix::LONGEST_PATH;
+
+/// How many addresses of loopback share the connections: with 200, ports last for some million.
+const SOURCES: usize = 200;
+
+/// How many names are tried for the folder of our own sockets.
+const FOLDER_ATTEMPTS: u32 = 100;
+
+/// A server, its name resolved.
+#[derive(Debug)]
+pub struct Target {
+    place: Place,
+    /// Connections to loopback leave from changing addresses of it.
+    spread: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    Tcp(SocketAddr),
+    Udp(SocketAddr),
+    Unix(PathBuf),
+    Unixgram(PathBuf, Rc<Folder>),
+}
+
+/// A socket that is connected to its server, or is on the way there.
+#[derive(Debug)]
+pub struct ClientSocket {
+    socket: Socket,
+    /// Our own address, a file that goes with the socket.
+    file: Option<Box<Path>>,
+    /// Keeps the folder of `file`.
+    _folder: Option<Rc<Folder>>,
+}
+
+impl Target {
+    /// Finds the server. Of a host with several addresses it is the first of IPv4, if there is
+    /// one. With `spread`, connections to a loopback address leave from many of its kind, because
+    /// one address has ports for some ten thousand connections only.
+    ///
+    /// # Errors
+    /// For an unknown host, a port of 0, and a path that no socket can have.
+    pub fn resolve(address: &Address, spread: bool) -> Result<Self, Problem> {
+        let place = match address {
+            Address::Tcp { host, port } => Place::Tcp(resolve_one(host, *port)?),
+            Address::Udp { host, port } => Place::Udp(resolve_one(host, *port)?),
+            Address::Unix(path) => Place::Unix(short(path)?),
+            Address::Unixgram(path) => Place::Unixgram(short(path)?, Rc::new(Folder::new()?)),
+        };
+        Ok(Self { place, spread })
+    }
+
+    /// It takes datagrams.
+    #[must_use]
+    pub fn is_datagram(&self) -> bool {
+        matches!(self.place, Place::Udp(_) | Place::Unixgram(..))
+    }
+
+    /// Opens a socket and connects it, which may take until [`ClientSocket::is_connected`] says so.
+    /// `number` tells the sockets apart that are open at a time.
+    ///
+    /// # Errors
+    /// Those of the system; `WouldBlock` where the backlog of a Unix socket is full, then try again.
+    pub fn open(&self, number: usize) -> io::Result<ClientSocket> {
+        match &self.place {
+            Place::Tcp(server) => self.open_tcp(*server, number),
+            Place::Udp(server) => {
+                let socket = new(Domain::for_address(*server), Type::DGRAM, Some(Protocol::UDP))?;
+                enlarge_buffer(&socket);
+                socket.connect(&(*server).into())?;
+                Ok(ClientSocket { socket, file: None, _folder: None })
+            }
+            Place::Unix(path) => {
+                let socket = new(Domain::UNIX, Type::STREAM, None)?;
+                socket.connect(&SockAddr::unix(path)?)?;
+                Ok(ClientSocket { socket, file: None, _folder: None })
+            }
+            Place::Unixgram(path, folder) => {
+                let own = folder.path.join(number.to_string());
+                let socket = new(Domain::UNIX, Type::DGRAM, None)?;
+                socket.bind(&SockAddr::unix(&own)?)?;
+                // From here on a failure removes the file too.
+                let file = Some(own.into_boxed_path());
+                let client = ClientSocket { socket, file, _folder: Some(Rc::clone(folder)) };
+                client.socket.connect(&SockAddr::unix(path)?)?;
+                Ok(client)
+            }
+        }
+    }
+
+    fn open_tcp(&self, server: SocketAddr, number: usize) -> io::Result<ClientSocket> {
+        let socket = new(Domain::for_address(server), Type::STREAM, Some(Protocol::TCP))?;
+        // A message must not wait for the answer to the one before.
+        socket.set_tcp_nodelay(true)?;
+        if self.spread
+            && let SocketAddr::V4(v4) = server
+            && v4.ip().is_loopback()
+        {
+            choose_port_late(&socket);
+            // 200 at most.
+            let last = u8::try_from(number % SOURCES).unwrap_or_default() + 2;
+            socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)).into())?;
+        }
+        match socket.connect(&server.into()) {
+            Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {}
+            result => result?,
+        }
+        Ok(ClientSocket { socket, file: None, _folder: None })
+    }
+}
+
+/// The URL, with the address that was found.
+impl Display for Target {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Tcp(address) => write!(out, "tcp://{address}"),
+            Place::Udp(address) => write!(out, "udp://{address}"),
+            Place::Unix(path) => write!(out, "unix://{}", path.display()),
+            Place::Unixgram(path, _) => write!(out, "unixgram://{}", path.display()),
+        }
+    }
+}
+
+impl ClientSocket {
+    /// Whether the connection is there by now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn is_connected(&self) -> io::Result<bool> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            // Where nobody listens, a port of the range that the system takes our own from can
+            // turn out to be ours: the socket then is connected to itself.
+            Ok(peer) if peer.is_ipv4() || peer.is_ipv6() => match self.socket.local_addr()? {
+                local if local.as_socket() == peer.as_socket() => Err(Errno::ECONNREFUSED.into()),
+                _ => Ok(true),
+            },
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends what the system takes; of a datagram all.
+    ///
+    /// # Errors
+    /// Those of the system; `WouldBlock` where there is no room.
+    pub fn send(&self, data: &[u8]) -> io::Result<usize> {
+        (&self.socket).write(data)
+    }
+
+    /// Receives what is there, or one datagram.
+    ///
+    /// # Errors
+    /// Those of the system; `WouldBlock` where nothing is there.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
+    }
+}
+
+impl AsRawFd for ClientSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl Drop for ClientSocket {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // What is left goes with the folder.
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+fn new(domain: Domain, form: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, form, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// A bound address takes its port when the socket connects: any that is free towards that server.
+#[cfg(target_os = "linux")]
+fn choose_port_late(socket: &Socket) {
+    use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+    // Without it the ports of an address are used up sooner.
+    let _ = setsockopt(socket, IpBindAddressNoPort, &true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn choose_port_late(_: &Socket) {}
+
+fn resolve_one(host: &str, port: u16) -> Result<SocketAddr, Problem> {
+    if port == 0 {
+        return Err(io::Error::other("port 0 is no port of a server").into());
+    }
+    let found = resolve(host)?;
+    let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    let mut address = *chosen.ok_or(Problem::NotAvailable)?;
+    address.set_port(port);
+    Ok(address)
+}
+
+fn short(path: &Path) -> Result<PathBuf, Problem> {
+    let length = path.as_os_str().as_bytes().len();
+    if length > LONGEST_PATH {
+        return Err(Problem::TooLong { length, most: LONGEST_PATH });
+    }
+    Ok(path.to_owned())
+}
+
+/// Where our own ends of Unix datagram sockets are: a server answers to a path only. For the owner
+/// alone, and removed when dropped.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        let process = std::process::id();
+        let mut attempt = 0;
+        loop {
+            let path = std::env::temp_dir().join(format!("scriptsock-{process}-{attempt}"));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(error)
+                    if error.kind() == ErrorKind::AlreadyExists && attempt < FOLDER_ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                result => return result.map(|()| Self { path }),
+            }
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Nobody could be told, and the system clears its temporary files.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::UnixDatagram;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn wait_connected(client: &ClientSocket) -> io::Result<()> {
+        let begin = Instant::now();
+        while !client.is_connected()? {
+            assert!(begin.elapsed() < Duration::from_secs(10), "never connected");
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn local(address: SocketAddr) -> Address {
+        Address::Tcp { host: address.ip().to_string(), port: address.port() }
+    }
+
+    #[test]
+    fn spread_connections_leave_from_many_addresses() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::resolve(&local(listener.local_addr().unwrap()), true).unwrap();
+        for (number, from) in [(0, "127.0.0.2"), (1, "127.0.0.3"), (200, "127.0.0.2")] {
+            let client = target.open(number).unwrap();
+            wait_connected(&client).unwrap();
+            assert_eq!(listener.accept().unwrap().1.ip().to_string(), from);
+        }
+    }
+
+    #[test]
+    fn a_closed_port_refuses() {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let target = Target::resolve(&local(address), false).unwrap();
+        let refused = target.open(0).and_then(|client| wait_connected(&client)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn localhost_is_its_ipv4_address_where_there_is_one() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let address = Address::Udp { host: "localhost".to_owned(), port };
+        let target = Target::resolve(&address, false).unwrap();
+        assert_eq!(target.to_string(), format!("udp://127.0.0.1:{port}"));
+        assert!(target.is_datagram());
+    }
+
+    #[test]
+    fn a_unix_datagram_client_has_an_address_to_answer_to_and_cleans_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.sock");
+        let server = UnixDatagram::bind(&path).unwrap();
+        let target = Target::resolve(&Address::Unixgram(path), false).unwrap();
+        let client = target.open(3).unwrap();
+        client.send(b"hi").unwrap();
+        let mut buffer = [0; 8];
+        let (count, from) = server.recv_from(&mut buffer).unwrap();
+        let own = from.as_pathname().unwrap().to_owned();
+        server.send_to(&buffer[..count], &own).unwrap();
+        assert_eq!(client.receive(&mut buffer).unwrap(), 2);
+        drop(client);
+        assert!(!own.exists());
+        drop(target);
+        assert!(!own.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn port_0_is_refused() {
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
+        let error = Target::resolve(&address, false).unwrap_err();
+        assert!(error.to_string().contains("port 0"), "{error}");
+    }
+}
