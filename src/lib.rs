@@ -21,13 +21,18 @@
 //! assets into a [`script::Bundle`] with a digest; [`reload`] has it tried, then built by every
 //! worker, then made live by all of them, or by none.
 //!
+//! # The life of a load
+//! `scriptsock bench` serves nothing: [`cli::bench`] reads a [`load::Plan`], [`load::run`] drives
+//! some server with it on one thread, and the [`load::Report`] is printed.
+//!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
-//! `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `net`, `frame`,
-//! `hash`, `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua, [`frame`] neither
-//! tokio nor Lua. A third-party library is named in one module: mlua in `vm`, notify in `watch`,
-//! clap in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
+//! `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `load`, `net`,
+//! `frame`, `hash`, `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua,
+//! [`frame`] neither tokio nor Lua, [`load`] neither of them nor clap. A third-party library is
+//! named in one module: mlua in `vm`, notify in `watch`, clap in `cli`; `serde_json` in `vm` and in
+//! `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
 //!
 //! What a script can use is described in [`mod@reference`], as data and as a document.
 

@@ -9,6 +9,8 @@
 mod asset;
 mod backpressure;
 mod bad_input;
+mod bench_command;
+mod bench_hostile;
 mod conversation;
 mod conversation_datagram;
 mod conversation_ends;

@@ -102,6 +102,9 @@ impl Table {
             self.row("", &format!("the first wrong one, at byte {}:", wrong.at));
             self.row("", &format!("expected \"{}\"", wrong.expected));
             self.row("", &format!("got      \"{}\"", wrong.got));
+            if wrong.expected.eq_ignore_ascii_case(&wrong.got) {
+                self.row("", "they differ in upper and lower case only: --expect upper, or echo?");
+            }
         }
     }
 
