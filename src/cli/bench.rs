@@ -49,7 +49,7 @@ Examples:
 A wrong answer, a failed connection or no answer at all makes the exit status 1; a usage mistake 2.
 Lost datagrams alone do not. Ctrl-C ends the run early, with the result so far.";
 
-/// Measure a server: send it messages over many connections, check and time the answers
+/// What was typed, value by value.
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = EXAMPLES,

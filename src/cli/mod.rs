@@ -45,7 +45,7 @@ pub struct Cli {
 /// What the program can do beside serving.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Puts a load on a server.
+    /// Measure a server: send it messages over many connections, check and time the answers
     Bench(BenchOptions),
 }
 

@@ -364,19 +364,28 @@ impl<'a> Engine<'a> {
     fn drain(&mut self) {
         self.glanced.stage_began = self.now;
         self.stage = Stage::Draining(self.now.saturating_add(nanoseconds(self.plan.timeout)));
-        for link in &mut self.links {
-            let withdrawn = link.withdraw();
-            self.outstanding -= withdrawn;
-            self.tally.sent = self.tally.sent.saturating_sub(withdrawn as u64);
+        if self.plan.mode == Mode::Bulk && self.now >= self.ends_at {
+            self.withdraw();
         }
         if self.plan.one_way() || self.plan.mode == Mode::Idle {
             self.stage = Stage::Over(Ended::InOrder);
         }
     }
 
+    /// Takes back what waits to be sent.
+    fn withdraw(&mut self) {
+        for link in &mut self.links {
+            let withdrawn = link.withdraw();
+            self.outstanding -= withdrawn;
+            self.tally.sent = self.tally.sent.saturating_sub(withdrawn as u64);
+        }
+    }
+
     fn fail_those_in_flight(&mut self) {
         for index in 0..self.links.len() {
-            if !self.links[index].flights.is_empty() {
+            if self.is_datagram {
+                self.give_up_datagrams(index, u64::MAX);
+            } else if !self.links[index].flights.is_empty() {
                 self.time_out(index);
             }
         }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::frame::{Framing, TooLong};
+use crate::frame::{Decoded, Framing, Message as Decoding, Progress, TooLong};
 
 /// What a message may be told to hold in place of its stamp.
 const PLACEHOLDER: &[u8] = b"{stamp}";
@@ -57,8 +57,9 @@ impl Message {
     ) -> Result<Self, TooLong> {
         let affixes = framing.affixes(payload.len(), datagram)?;
         let begin = affixes.prefix.len();
-        let wire = [&*affixes.prefix, payload, affixes.suffix].concat().into();
-        Ok(Self { wire, payload: begin..begin + payload.len(), stamp })
+        let wire = [&*affixes.prefix, payload, affixes.suffix].concat();
+        let payload = alone(&wire, framing, datagram).unwrap_or(begin..begin + payload.len());
+        Ok(Self { wire: wire.into(), payload, stamp })
     }
 
     /// Bytes on the wire.
@@ -113,6 +114,23 @@ impl Message {
     }
 }
 
+/// What a server with this framing makes of these bytes, if that is one message: of a line that
+/// ends with CR and LF it takes both away.
+fn alone(wire: &[u8], framing: &Framing, datagram: bool) -> Option<Range<usize>> {
+    if framing.is_raw() {
+        return None;
+    }
+    let decoded = if datagram {
+        framing.decode_datagram(wire, true)
+    } else {
+        framing.decode(&mut Progress::default(), wire, false)
+    };
+    match decoded.ok()?? {
+        Decoded { consumed, message: Decoding::At(range) } if consumed == wire.len() => Some(range),
+        _ => None,
+    }
+}
+
 /// The letters of a number, the lowest four bits first.
 pub(super) fn letters(number: u64) -> impl Iterator<Item = u8> {
     number.to_le_bytes().into_iter().flat_map(|byte| [b'a' + (byte & 15), b'a' + (byte >> 4)])
@@ -159,7 +177,10 @@ mod tests {
         assert_eq!(shown(&text(b"PING", "crlf"), 7), "PING\\r\\n");
         assert_eq!(shown(&text(b"PING\r\n", "crlf"), 7), "PING\\r\\n");
         assert_eq!(shown(&text(b"PING\n", "raw"), 7), "PING\\n");
-        assert_eq!(text(b"PING\r\n", "crlf").payload(), b"PING");
+        for spec in ["line", "crlf", "delimiter:\\r\\n"] {
+            assert_eq!(text(b"PING\r\n", spec).payload(), b"PING", "{spec}");
+        }
+        assert_eq!(text(b"two\nlines\n", "line").payload(), b"two\nlines");
     }
 
     #[test]

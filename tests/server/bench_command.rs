@@ -244,7 +244,7 @@ fn answers_can_be_anything() {
 fn an_interrupt_ends_it_with_the_result() {
     let server = Server::builder().args(["-v"]).start();
     let bench = Bench::start(&format!("{} -c 2 -d 1h --json", server.ready()[0]));
-    server.wait_log_count("msg", 10);
+    server.wait_log_count(" message ", 10);
     bench.signal(SIGINT);
     let finished = bench.finish();
     assert_eq!(finished.status, 0, "{finished:?}");
