@@ -2,10 +2,11 @@
 //! without a runtime and without Lua, so that it costs less than the server it drives.
 //!
 //! - [`Plan`] says what is wanted, [`run`] does it, [`Report`] is the result.
-//! - [`exchange`](self) is what is sent and what must come back, [`message`](self) the bytes of it.
-//!   [`schedule`](self) says when messages are due, [`tally`](self) counts. These are pure.
-//! - A [`link`](self) is one connection; the `engine` moves all of them, with `opening`, `sending`
-//!   and `receiving` for the three things that can happen to one.
+//! - `exchange` is what is sent and what must come back, `message` the bytes of it.
+//!   `schedule` says when messages are due, `tally` counts. These are pure.
+//! - A `link` is one connection; the `engine` moves all of them, with `opening`, `sending`
+//!   and `receiving` for the three things that can happen to one. `stages` is the life of a run,
+//!   `account` what is told of it.
 //!
 //! The exactness of times: the clock is read once after each read from a socket, and what arrives
 //! in one read is taken as arrived then. The next message is taken as sent at the same instant,
@@ -14,6 +15,7 @@
 //! Deliberately absent: threads. One core drives what a server on another core can answer; where
 //! it does not, several of these can run at a time.
 
+mod account;
 mod alarm;
 mod engine;
 mod exchange;
@@ -25,6 +27,7 @@ mod receiving;
 mod report;
 mod schedule;
 mod sending;
+mod stages;
 mod tally;
 
 use std::io;

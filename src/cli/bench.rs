@@ -155,6 +155,11 @@ impl BenchOptions {
         let report = load::run(plan, &stop, &mut |glance| live.show(glance));
         live.clear();
         let report = report?;
+        if !self.json
+            && let Some(why) = table::why_nothing(&report)
+        {
+            anyhow::bail!(why);
+        }
         let text = if self.json { json::of(&report) } else { table::of(&report) };
         let mut out = io::stdout().lock();
         writeln!(out, "{text}")?;

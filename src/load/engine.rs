@@ -1,5 +1,4 @@
-//! The loop that moves all connections, and the stages of a run: all connections are opened, then
-//! messages are exchanged, the last answers are awaited, and it is over.
+//! The loop that moves all connections: waits for what happens to them, and hands it on.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -13,22 +12,19 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::LoadError;
 use super::alarm::Alarm;
-use super::exchange::{Exchange, Expect};
+use super::exchange::Exchange;
 use super::link::{Link, Phase};
 use super::message::Message;
-use super::plan::{Content, LARGEST_UDP, Mode, Plan};
+use super::plan::{Content, LARGEST_UDP, Plan};
 use super::report::{Ended, Glance, Report};
 use super::schedule::Schedule;
-use super::tally::{Failure, Failures, Tally};
+use super::tally::Tally;
 use crate::frame::Framing;
 use crate::net::address::Address;
 use crate::net::client::Target;
 
 /// Nanoseconds of a millisecond.
 pub(super) const MILLISECOND: u64 = 1_000_000;
-
-/// Connections on their way at a time, when all are opened: a server's backlog holds more.
-const BURST: usize = 256;
 
 /// Events of one poll.
 const EVENTS: usize = 1024;
@@ -38,11 +34,6 @@ const READ: usize = 256 * 1024;
 
 /// The largest framed answer, beyond the length of the message, where the framing has no limit.
 const LARGEST_ANSWER: usize = 1 << 20;
-
-/// How often connections are looked over for what is overdue, and glances are given.
-const CHECK: u64 = 100 * MILLISECOND;
-const LEAST_CHECK: u64 = 5 * MILLISECOND;
-const GLANCE: u64 = 500 * MILLISECOND;
 
 /// The token of the alarm; connections have their index.
 const ALARM: Token = Token(usize::MAX);
@@ -86,7 +77,7 @@ pub(super) struct Engine<'a> {
     pub now: u64,
     pub stage: Stage,
     pub measure_from: u64,
-    is_measuring: bool,
+    pub is_measuring: bool,
     pub ends_at: u64,
     /// The number of the next message, and where it ends.
     pub issued: u64,
@@ -97,21 +88,21 @@ pub(super) struct Engine<'a> {
     pub opening: usize,
     pub open: usize,
     pub most_open: usize,
-    next_to_open: usize,
+    pub next_to_open: usize,
     pub last_open: u64,
     pub last_answer: u64,
-    next_check: u64,
-    cpu: Duration,
-    glanced: Glanced,
+    pub next_check: u64,
+    pub cpu: Duration,
+    pub glanced: Glanced,
 }
 
 /// What was shown last.
 #[derive(Default)]
-struct Glanced {
-    at: u64,
-    answered: u64,
-    bytes: u64,
-    stage_began: u64,
+pub(super) struct Glanced {
+    pub at: u64,
+    pub answered: u64,
+    pub bytes: u64,
+    pub stage_began: u64,
 }
 
 impl<'a> Engine<'a> {
@@ -211,7 +202,7 @@ impl<'a> Engine<'a> {
         let Token(index) = event.token();
         // An event may be older than the socket that is there now: it costs a look in vain.
         if self.links[index].phase == Phase::Connecting {
-            self.look(index);
+            self.look(index, event);
         } else if event.is_writable() && self.links[index].unsent > 0 {
             self.flush(index);
         }
@@ -259,249 +250,6 @@ impl<'a> Engine<'a> {
             _ => pause,
         }
     }
-
-    /// Goes on to the next stage where it is time to.
-    fn advance(&mut self) {
-        match self.stage {
-            Stage::Opening => self.open_more(),
-            Stage::Running => {
-                if !self.is_measuring && self.now >= self.measure_from {
-                    self.begin_measuring();
-                }
-                if self.is_lost() {
-                    self.stage = Stage::Over(Ended::GaveUp);
-                } else if self.now >= self.ends_at || self.issued >= self.last_number {
-                    self.drain();
-                }
-            }
-            Stage::Draining(until) => {
-                if self.outstanding == 0 {
-                    self.stage = Stage::Over(Ended::InOrder);
-                } else if self.now >= until {
-                    self.fail_those_in_flight();
-                    self.stage = Stage::Over(Ended::InOrder);
-                }
-            }
-            Stage::Over(_) => {}
-        }
-    }
-
-    fn may_open(&self) -> bool {
-        self.next_to_open < self.links.len() && self.opening < BURST
-    }
-
-    /// Opens all connections, some at a time. Churn opens its own.
-    fn open_more(&mut self) {
-        if self.plan.mode == Mode::Churn {
-            return self.begin_running();
-        }
-        let mut turn = BURST;
-        while self.may_open() && turn > 0 {
-            self.next_to_open += 1;
-            turn -= 1;
-            self.open(self.next_to_open - 1);
-        }
-        if self.next_to_open == self.links.len() && self.opening == 0 {
-            if self.open == 0 {
-                self.stage = Stage::Over(Ended::GaveUp);
-            } else {
-                self.begin_running();
-            }
-        }
-    }
-
-    fn begin_running(&mut self) {
-        self.read_clock();
-        self.stage = Stage::Running;
-        self.glanced.stage_began = self.now;
-        (self.last_open, self.last_answer) = (self.now, self.now);
-        self.measure_from = self.now.saturating_add(nanoseconds(self.plan.warmup));
-        let duration = self.plan.duration.map_or(u64::MAX, nanoseconds);
-        self.ends_at = self.measure_from.saturating_add(duration);
-        self.schedule = self.plan.rate.map(|rate| Schedule::new(self.now, rate));
-        if self.plan.warmup.is_zero() {
-            self.begin_measuring();
-        }
-        for index in 0..self.links.len() {
-            match self.links[index].phase {
-                Phase::Closed if self.plan.mode == Mode::Exchange => self.pause(index),
-                Phase::Closed if self.plan.mode != Mode::Churn => {}
-                _ => self.offer(index),
-            }
-        }
-    }
-
-    fn begin_measuring(&mut self) {
-        self.is_measuring = true;
-        self.cpu = cpu_time();
-        if !self.plan.warmup.is_zero() {
-            self.tally.begin_measuring();
-            self.glanced.answered = 0;
-            self.glanced.bytes = 0;
-        }
-        let count = self.plan.count.filter(|_| self.plan.mode != Mode::Idle);
-        self.last_number = count.map_or(u64::MAX, |count| self.issued.saturating_add(count));
-    }
-
-    /// Whether there is no hope any more: no connection for as long as an answer may take. The port
-    /// of a datagram socket can be opened always; there it is that nothing but refusals came.
-    fn is_lost(&self) -> bool {
-        let patience = nanoseconds(self.plan.timeout);
-        let failures = &self.tally.failures;
-        if self.plan.mode == Mode::Churn && self.tally.opened == 0 && self.outstanding == 0 {
-            return failures.total() >= self.links.len() as u64;
-        }
-        let since = if self.is_datagram { self.last_answer } else { self.last_open };
-        let is_down = if self.is_datagram {
-            failures.count(Failure::Refused) > 0
-        } else {
-            self.open == 0 && self.opening == 0 && failures.total() > 0
-        };
-        is_down && self.now.saturating_sub(since) > patience
-    }
-
-    /// Sends nothing more, and awaits the answers that are due.
-    fn drain(&mut self) {
-        self.glanced.stage_began = self.now;
-        self.stage = Stage::Draining(self.now.saturating_add(nanoseconds(self.plan.timeout)));
-        if self.plan.mode == Mode::Bulk && self.now >= self.ends_at {
-            self.withdraw();
-        }
-        if self.plan.one_way() || self.plan.mode == Mode::Idle {
-            self.stage = Stage::Over(Ended::InOrder);
-        }
-    }
-
-    /// Takes back what waits to be sent.
-    fn withdraw(&mut self) {
-        for link in &mut self.links {
-            let withdrawn = link.withdraw();
-            self.outstanding -= withdrawn;
-            self.tally.sent = self.tally.sent.saturating_sub(withdrawn as u64);
-        }
-    }
-
-    fn fail_those_in_flight(&mut self) {
-        for index in 0..self.links.len() {
-            if self.is_datagram {
-                self.give_up_datagrams(index, u64::MAX);
-            } else if !self.links[index].flights.is_empty() {
-                self.time_out(index);
-            }
-        }
-    }
-
-    fn time_out(&mut self, index: usize) {
-        let limit = self.plan.timeout;
-        self.fail(index, Failure::Timeout, || format!("no answer within {limit:?}"));
-    }
-
-    /// Looks for what is overdue.
-    fn check(&mut self) {
-        let timeout = nanoseconds(self.plan.timeout);
-        self.next_check = self.now + (timeout / 4).clamp(LEAST_CHECK, CHECK);
-        if self.plan.mode == Mode::Idle && self.opening == 0 {
-            return;
-        }
-        let since = self.now.saturating_sub(timeout);
-        for index in 0..self.links.len() {
-            let link = &self.links[index];
-            let oldest = link.flights.front().map(|flight| flight.sent);
-            match link.phase {
-                Phase::Connecting | Phase::Backlogged if link.since < since => {
-                    let limit = self.plan.timeout;
-                    let words = || format!("no connection within {limit:?}");
-                    self.fail(index, Failure::ConnectTimeout, words);
-                }
-                Phase::Open if oldest.is_some_and(|sent| sent < since) => {
-                    if self.is_datagram {
-                        self.give_up_datagrams(index, since);
-                    } else if self.plan.mode != Mode::Bulk || link.heard < since {
-                        // In bulk many wait for those before them.
-                        self.time_out(index);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn give_glance(&mut self, watch: &mut dyn FnMut(&Glance)) {
-        let passed = self.now - self.glanced.at;
-        if passed < GLANCE {
-            return;
-        }
-        let bytes = self.tally.bytes_sent + self.tally.bytes_received;
-        let failures = self.tally.failures.total();
-        watch(&Glance {
-            stage: match self.stage {
-                Stage::Opening => "connecting",
-                Stage::Running if !self.is_measuring => "warming up",
-                Stage::Running => "running",
-                _ => "last answers",
-            },
-            elapsed: Duration::from_nanos(self.now - self.glanced.stage_began),
-            since: Duration::from_nanos(passed),
-            open: self.open,
-            answers: self.tally.answered.saturating_sub(self.glanced.answered),
-            bytes: bytes.saturating_sub(self.glanced.bytes),
-            trouble: failures + self.tally.wrong + self.tally.lost,
-        });
-        self.glanced.at = self.now;
-        self.glanced.answered = self.tally.answered;
-        self.glanced.bytes = bytes;
-    }
-
-    fn report(self, ended: Ended) -> Report {
-        let measured = self.is_measuring;
-        let in_time = self.now.min(self.ends_at);
-        let end = match ended {
-            // The wait for a last answer that never came does not count.
-            Ended::InOrder if self.plan.count.is_some() && self.now < self.ends_at => {
-                self.last_answer
-            }
-            Ended::InOrder => in_time.max(self.last_answer),
-            _ => self.now,
-        };
-        let elapsed = if measured { end.saturating_sub(self.measure_from) } else { 0 };
-        let due = self.schedule.filter(|_| measured).map(|schedule| {
-            let end = schedule.due_before(in_time).min(self.last_number);
-            end.saturating_sub(schedule.due_before(self.measure_from))
-        });
-        let mut report = Report {
-            server: self.target.to_string(),
-            mode: self.plan.mode,
-            connections: self.plan.connections,
-            depth: self.plan.depth,
-            message_bytes: self.exchange.message().wire_length(),
-            rate: self.plan.rate,
-            expect: self.exchange.expect(),
-            expect_chosen: self.plan.expect == Expect::Auto,
-            elapsed: Duration::from_nanos(elapsed),
-            cpu: if measured { cpu_time().saturating_sub(self.cpu) } else { Duration::ZERO },
-            ended,
-            open: self.open,
-            most_open: self.most_open,
-            due,
-            unsent: due.map_or(0, |due| due.saturating_sub(self.tally.sent)),
-            unfinished: self.outstanding as u64,
-            latency: None,
-            connect: None,
-            sent: 0,
-            answered: 0,
-            bytes_sent: 0,
-            bytes_received: 0,
-            wrong: 0,
-            first_wrong: None,
-            lost: 0,
-            late: 0,
-            unanswered: 0,
-            opened: 0,
-            failures: Failures::default(),
-        };
-        report.take(self.tally);
-        report
-    }
 }
 
 fn message(plan: &Plan, framing: &Framing, is_datagram: bool) -> Result<Message, LoadError> {
@@ -523,10 +271,10 @@ fn message(plan: &Plan, framing: &Framing, is_datagram: bool) -> Result<Message,
 }
 
 /// CPU time that this thread has used.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

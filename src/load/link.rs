@@ -117,3 +117,54 @@ impl Link {
         count
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::exchange::{Exchange, Expect};
+    use super::super::message::Message;
+    use super::*;
+    use crate::frame::Framing;
+
+    fn link(flights: u64) -> Link {
+        let message = Message::letters(32, &Framing::raw(), false).unwrap();
+        let mut link = Link::new(Exchange::new(message, Expect::Echo).guess());
+        link.flights = (0..flights).map(|number| Flight { number, due: 0, sent: 0 }).collect();
+        link.unsent = link.flights.len();
+        link
+    }
+
+    #[test]
+    fn what_was_sent_is_counted_in_whole_messages_however_it_left() {
+        for step in 1..100 {
+            let mut link = link(3);
+            let mut whole = 0;
+            let mut left = 96;
+            while left > 0 {
+                let count = step.min(left);
+                whole += link.note_sent(count, 32);
+                left -= count;
+                assert_eq!(whole, (96 - left) / 32);
+                assert_eq!(link.offset, (96 - left) % 32);
+            }
+            assert_eq!(link.unsent, 0);
+        }
+    }
+
+    #[test]
+    fn only_what_has_not_begun_to_leave_is_taken_back() {
+        let mut link = link(4);
+        link.note_sent(40, 32);
+        assert!(!link.oldest_is_unsent());
+        assert_eq!(link.withdraw(), 2);
+        assert_eq!((link.flights.len(), link.unsent, link.offset), (2, 1, 8));
+        link.note_sent(24, 32);
+        assert_eq!(link.withdraw(), 0);
+        assert_eq!((link.flights.len(), link.unsent), (2, 0));
+    }
+
+    #[test]
+    fn an_idle_link_is_small() {
+        // 100,000 of them are to fit in little memory.
+        assert!(size_of::<Link>() <= 320, "{}", size_of::<Link>());
+    }
+}

@@ -4,8 +4,10 @@ use std::cmp::Reverse;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
+use nix::errno::Errno;
 
 use super::engine::{Engine, MILLISECOND, Stage};
 use super::link::Phase;
@@ -53,12 +55,17 @@ impl Engine<'_> {
         }
     }
 
-    /// Looks whether a connection is there by now.
-    pub(super) fn look(&mut self, index: usize) {
+    /// Looks whether a connection is there by now, of which the poll has told something.
+    pub(super) fn look(&mut self, index: usize, event: &Event) {
         let Some(socket) = &self.links[index].socket else { return };
-        match socket.is_connected() {
-            Ok(true) => self.opened(index),
-            Ok(false) => {}
+        let has_room = event.is_writable() && !event.is_error() && !event.is_write_closed();
+        let connected = if has_room { Ok(true) } else { socket.is_connected() };
+        // Spread connections come from other addresses than the server's.
+        let is_own = || if self.target.is_spread() { Ok(false) } else { socket.is_own_peer() };
+        match connected.and_then(|yes| Ok((yes, yes && is_own()?))) {
+            Ok((true, false)) => self.opened(index),
+            Ok((true, true)) => self.fail_with(index, &Errno::ECONNREFUSED.into()),
+            Ok((false, _)) => {}
             Err(error) => self.fail_with(index, &error),
         }
     }

@@ -106,12 +106,13 @@ impl Address {
             let port = parse_port(text).map_err(fail)?;
             return Ok(Address::Tcp { host: "127.0.0.1".to_owned(), port });
         }
-        if !text.contains("://")
-            && let Ok((host, port)) = host_port("tcp", text)
-        {
-            return Ok(Address::Tcp { host, port });
+        if text.contains("://") {
+            return text.parse();
         }
-        text.parse()
+        match host_port("tcp", text) {
+            Ok((host, port)) => Ok(Address::Tcp { host, port }),
+            Err(_) => Err(fail(without_scheme(text, "HOST:PORT or a port"))),
+        }
     }
 
     /// Its port is 0: the system chooses one, another for each listener.
@@ -163,7 +164,7 @@ fn split_name(text: &str) -> Result<(Option<&str>, &str), String> {
 
 fn parse_url(url: &str) -> Result<Address, String> {
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(without_scheme(url));
+        return Err(without_scheme(url, "a port or none"));
     };
     match scheme {
         "tcp" => host_port(scheme, rest).map(|(host, port)| Address::Tcp { host, port }),
@@ -183,15 +184,16 @@ fn unknown_scheme(scheme: &str) -> String {
     format!("unknown scheme {scheme}://, expected {}{hint}", forms())
 }
 
-/// What to say about a text without `://`; an address that lacks only its scheme gets it.
-fn without_scheme(text: &str) -> String {
+/// What to say about a text without `://`, where `others` are taken too; an address that lacks only
+/// its scheme gets it.
+fn without_scheme(text: &str, others: &str) -> String {
     let hint = match text.rsplit_once(':') {
         Some(("", port)) if parse_port(port).is_ok() => format!("; did you mean {port}"),
         Some(_) if host_port("tcp", text).is_ok() => format!("; did you mean tcp://{text}"),
         _ if text.contains('/') => format!("; did you mean unix://{text}"),
         _ => String::new(),
     };
-    format!("expected {}, a port or none{hint}", forms())
+    format!("expected {}, {others}{hint}", forms())
 }
 
 fn forms() -> String {
@@ -357,7 +359,7 @@ mod tests {
         assert!(server("65536").unwrap_err().contains("is no port"));
         assert!(server("tpc://x:1").unwrap_err().ends_with("did you mean tcp://"));
         assert!(server("/run/s").unwrap_err().ends_with("did you mean unix:///run/s"));
-        assert!(server("none").is_err());
+        assert!(server("none").unwrap_err().ends_with("HOST:PORT or a port"));
     }
 
     #[test]

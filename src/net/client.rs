@@ -68,6 +68,14 @@ impl Target {
         Ok(Self { place, spread })
     }
 
+    /// Connections leave from other addresses than the server's.
+    #[must_use]
+    pub fn is_spread(&self) -> bool {
+        // The addresses they leave from begin behind it.
+        let is_first = |server: &SocketAddr| server.ip() == Ipv4Addr::LOCALHOST;
+        self.spread && matches!(&self.place, Place::Tcp(server) if is_first(server))
+    }
+
     /// It takes datagrams.
     #[must_use]
     pub fn is_datagram(&self) -> bool {
@@ -140,7 +148,8 @@ impl Display for Target {
 }
 
 impl ClientSocket {
-    /// Whether the connection is there by now.
+    /// Whether the connection is there by now. Where the poll has told of room to send and of no
+    /// error it is, and only [`ClientSocket::is_own_peer`] is left to ask.
     ///
     /// # Errors
     /// Why there is none.
@@ -149,16 +158,20 @@ impl ClientSocket {
             return Err(error);
         }
         match self.socket.peer_addr() {
-            // Where nobody listens, a port of the range that the system takes our own from can
-            // turn out to be ours: the socket then is connected to itself.
-            Ok(peer) if peer.is_ipv4() || peer.is_ipv6() => match self.socket.local_addr()? {
-                local if local.as_socket() == peer.as_socket() => Err(Errno::ECONNREFUSED.into()),
-                _ => Ok(true),
-            },
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the socket is connected to itself: where nobody listens, a port of the range that
+    /// the system takes our own from can turn out to be ours.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn is_own_peer(&self) -> io::Result<bool> {
+        let local = self.socket.local_addr()?.as_socket();
+        Ok(local.is_some() && local == self.socket.peer_addr()?.as_socket())
     }
 
     /// Sends what the system takes; of a datagram all.
@@ -194,7 +207,11 @@ impl Drop for ClientSocket {
 }
 
 fn new(domain: Domain, form: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
+    #[cfg(target_os = "linux")]
+    let socket = Socket::new(domain, form.nonblocking(), protocol)?;
+    #[cfg(not(target_os = "linux"))]
     let socket = Socket::new(domain, form, protocol)?;
+    #[cfg(not(target_os = "linux"))]
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -78,7 +78,7 @@ impl Table {
             (report.lost, "lost"),
             (report.late, "late"),
             (report.unanswered, "cut off by an error"),
-            (report.unfinished, "without an answer yet"),
+            (if report.is_one_way() { 0 } else { report.unfinished }, "without an answer yet"),
         ] {
             if number > 0 {
                 let _ = write!(text, ", {} {what}", grouped(number));
@@ -156,13 +156,17 @@ impl Table {
             self.row("errors", "none");
         }
         for (failure, number, words) in report.failures.seen() {
-            self.row("errors", &format!("{} times {words}", grouped(number)));
-            if let Some(hint) = hint(failure) {
+            let plural = if number == 1 { "" } else { "s" };
+            self.row("errors", &format!("{} time{plural} {words}", grouped(number)));
+            if let Some(hint) = hint(failure, report.mode) {
                 self.row("", hint);
             }
         }
-        if report.sent > 0 && report.answered == 0 && !report.is_one_way() {
-            self.row("", "no message was answered; if the server waits for a line: --framing line");
+        if report.failures.total() == 0 && !report.is_clean() && report.wrong == 0 {
+            self.row(
+                "",
+                "no message was answered; is this its port, and --framing what it speaks?",
+            );
         }
     }
 }
@@ -184,9 +188,20 @@ fn checked(report: &Report) -> String {
     wrong + held
 }
 
+/// Why no connection could be had at all, in one line, if that is so.
+pub(super) fn why_nothing(report: &Report) -> Option<String> {
+    if report.ended != Ended::GaveUp || report.opened > 0 {
+        return None;
+    }
+    let (failure, _, words) = report.failures.seen().next()?;
+    let hint = hint(failure, report.mode).map_or(String::new(), |hint| format!("; {hint}"));
+    Some(format!("{}: {words}{hint}", report.server))
+}
+
 /// What a person can do about it.
-fn hint(failure: Failure) -> Option<&'static str> {
+fn hint(failure: Failure, mode: Mode) -> Option<&'static str> {
     Some(match failure {
+        Failure::Timeout if mode == Mode::Bulk => "if the server gives no answers: --expect none",
         Failure::Refused => "is the server running, and is this its port?",
         Failure::Closed => "the server may close after a message (--mode churn), or have a limit",
         Failure::Timeout => {
