@@ -1,7 +1,7 @@
 //! The stages of a run: all connections are opened, then messages are exchanged, the last answers
 //! are awaited, and it is over. What is overdue is found here too.
 
-use super::engine::{Engine, MILLISECOND, Stage, cpu_time, nanoseconds};
+use super::engine::{Engine, Glanced, MILLISECOND, Stage, cpu_time, nanoseconds};
 use super::link::Phase;
 use super::plan::Mode;
 use super::report::Ended;
@@ -92,8 +92,8 @@ impl Engine<'_> {
         self.cpu = cpu_time();
         if !self.plan.warmup.is_zero() {
             self.tally.begin_measuring();
-            self.glanced.answered = 0;
-            self.glanced.bytes = 0;
+            let at = self.now;
+            self.glanced = Glanced { at, answered: 0, bytes: 0, stage_began: at };
         }
         let count = self.plan.count.filter(|_| self.plan.mode != Mode::Idle);
         self.last_number = count.map_or(u64::MAX, |count| self.issued.saturating_add(count));

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -216,7 +217,7 @@ fn a_server_that_reads_nothing_holds_up_nobody() {
         // The other end closes it.
         let mut one = [0];
         while stream.peek(&mut one).is_ok_and(|count| count > 0) {
-            thread::park_timeout(std::time::Duration::from_millis(10));
+            thread::park_timeout(Duration::from_millis(10));
         }
     });
     let result = failing(&format!("{address} --mode bulk -c 2 -d 100ms --timeout 200ms"));
@@ -236,6 +237,27 @@ fn a_flood_is_noticed_and_ends() {
     let (status, result) = json(&format!("{address} --mode idle -c 3 -d 200ms"));
     assert_eq!(status, 0, "{result}");
     assert!(count(&result, "bytes_received") > 0, "{result}");
+}
+
+/// Of twenty messages, one every 10 ms, each was due 100 ms at least before the server went on.
+/// Counted from when they left, only the first would have waited.
+#[test]
+fn a_pause_of_the_server_counts_for_each_message_that_was_due_in_it() {
+    let pause = Duration::from_millis(300);
+    let address = answer_with(move |number, message| {
+        let begin = Instant::now();
+        while number == 0 && begin.elapsed() < pause {
+            thread::park_timeout(pause);
+        }
+        message.to_vec()
+    });
+    let (status, result) = json(&format!("{address} -c 1 --rate 100 -n 20"));
+    assert_eq!(status, 0, "{result}");
+    assert_eq!(count(&result, "messages_answered"), 20, "{result}");
+    let times = &result["latency_microseconds"];
+    for name in ["p50", "mean"] {
+        assert!(times[name].as_f64().unwrap() > 99_000.0, "{name}: {result}");
+    }
 }
 
 #[test]

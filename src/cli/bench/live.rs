@@ -37,14 +37,13 @@ impl Line {
 fn text(glance: &Glance) -> String {
     let rate = per_second(glance.answers, glance.since);
     let bytes = mib(per_second(glance.bytes, glance.since));
-    format!(
-        "{:>4} s {}: {} answers/s, {bytes:.1} MiB/s, {} open, {} troubles",
-        glance.elapsed.as_secs(),
-        glance.stage,
-        grouped(rounded(rate)),
-        grouped(glance.open as u64),
-        grouped(glance.trouble),
-    )
+    let moved = match (glance.answers, glance.bytes) {
+        (0, 0) => String::new(),
+        _ => format!("{} answers/s, {bytes:.1} MiB/s, ", grouped(rounded(rate))),
+    };
+    let (open, trouble) = (grouped(glance.open as u64), grouped(glance.trouble));
+    let seconds = glance.elapsed.as_secs();
+    format!("{seconds:>4} s {}: {moved}{open} open, {trouble} troubles", glance.stage)
 }
 
 #[cfg(test)]
@@ -68,5 +67,7 @@ mod tests {
             text(&glance),
             "   3 s running: 123,456 answers/s, 6.0 MiB/s, 10,000 open, 0 troubles"
         );
+        let idle = Glance { answers: 0, bytes: 0, trouble: 2, ..glance };
+        assert_eq!(text(&idle), "   3 s running: 10,000 open, 2 troubles");
     }
 }
