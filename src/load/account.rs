@@ -53,7 +53,7 @@ impl Engine<'_> {
         let elapsed = if measured { end.saturating_sub(self.measure_from) } else { 0 };
         let due = self.schedule.filter(|_| measured).map(|schedule| {
             let end = schedule.due_before(in_time).min(self.last_number);
-            end.saturating_sub(schedule.due_before(self.measure_from))
+            end.saturating_sub(self.first_number)
         });
         let mut report = Report {
             server: self.target.to_string(),

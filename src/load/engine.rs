@@ -76,11 +76,13 @@ pub(super) struct Engine<'a> {
     begin: Instant,
     pub now: u64,
     pub stage: Stage,
+    /// When measuring begins, or has begun.
     pub measure_from: u64,
     pub is_measuring: bool,
     pub ends_at: u64,
-    /// The number of the next message, and where it ends.
+    /// The number of the next message, that of the first one that counts, and where it ends.
     pub issued: u64,
+    pub first_number: u64,
     pub last_number: u64,
     /// Messages in flight.
     pub outstanding: usize,
@@ -143,6 +145,7 @@ impl<'a> Engine<'a> {
             is_measuring: false,
             ends_at: u64::MAX,
             issued: 0,
+            first_number: u64::MAX,
             last_number: u64::MAX,
             outstanding: 0,
             opening: 0,

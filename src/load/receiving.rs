@@ -174,7 +174,7 @@ impl Engine<'_> {
         self.outstanding -= 1;
         self.tally.wrong += u64::from(!self.exchange.judge(guess));
         self.last_answer = self.now;
-        if flight.due >= self.measure_from {
+        if flight.number >= self.first_number {
             self.tally.answer(flight.due, self.now);
         }
     }
@@ -252,7 +252,7 @@ impl Engine<'_> {
                 link.given_up.pop_front();
             }
             self.outstanding -= 1;
-            self.tally.lost += u64::from(flight.due >= self.measure_from);
+            self.tally.lost += u64::from(flight.number >= self.first_number);
             count += 1;
         }
         if count > 0 {

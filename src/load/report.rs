@@ -63,7 +63,7 @@ pub struct Report {
     pub late: u64,
     /// Messages that had no answer when their connection failed.
     pub unanswered: u64,
-    /// Connections that were opened in the measured time.
+    /// Connections that were opened, in churn within the measured time.
     pub opened: u64,
     /// Failed connections, by kind.
     pub failures: Failures,

@@ -78,9 +78,9 @@ impl Engine<'_> {
         let link = &mut self.links[index];
         link.flights.push_back(Flight { number: self.issued, due, sent: self.now });
         link.unsent += 1;
+        self.tally.sent += u64::from(self.issued >= self.first_number);
         self.issued += 1;
         self.outstanding += 1;
-        self.tally.sent += u64::from(due >= self.measure_from);
     }
 
     /// Sends what the link has to send, as far as the system takes it.

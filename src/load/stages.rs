@@ -72,8 +72,6 @@ impl Engine<'_> {
         self.glanced.stage_began = self.now;
         (self.last_open, self.last_answer) = (self.now, self.now);
         self.measure_from = self.now.saturating_add(nanoseconds(self.plan.warmup));
-        let duration = self.plan.duration.map_or(u64::MAX, nanoseconds);
-        self.ends_at = self.measure_from.saturating_add(duration);
         self.schedule = self.plan.rate.map(|rate| Schedule::new(self.now, rate));
         if self.plan.warmup.is_zero() {
             self.begin_measuring();
@@ -89,9 +87,13 @@ impl Engine<'_> {
 
     fn begin_measuring(&mut self) {
         self.is_measuring = true;
+        self.measure_from = self.now;
+        let duration = self.plan.duration.map_or(u64::MAX, nanoseconds);
+        self.ends_at = self.now.saturating_add(duration);
+        self.first_number = self.issued;
         self.cpu = cpu_time();
         if !self.plan.warmup.is_zero() {
-            self.tally.begin_measuring();
+            self.tally.begin_measuring(self.plan.mode == Mode::Churn);
             let at = self.now;
             self.glanced = Glanced { at, answered: 0, bytes: 0, stage_began: at };
         }

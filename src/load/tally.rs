@@ -182,17 +182,19 @@ impl Tally {
         })
     }
 
-    /// Forgets what belongs to the warm-up, but for mistakes.
-    pub fn begin_measuring(&mut self) {
+    /// Forgets what belongs to the warm-up, but for mistakes; with `connections`, these too.
+    pub fn begin_measuring(&mut self, connections: bool) {
+        if connections {
+            self.connect.reset();
+            self.opened = 0;
+        }
         self.latency.reset();
-        self.connect.reset();
         self.sent = 0;
         self.answered = 0;
         self.bytes_sent = 0;
         self.bytes_received = 0;
         self.lost = 0;
         self.late = 0;
-        self.opened = 0;
     }
 
     /// A whole answer at `now` to a message that was due at `due`.
