@@ -17,7 +17,7 @@ use super::Exit;
 use super::signals;
 use super::usage::UsageError;
 use crate::frame::Spec;
-use crate::load::{self, Content, Expect, Mode, Plan};
+use crate::load::{self, Content, Expect, LoadError, Mode, Plan};
 use crate::net::address::Address;
 use crate::settings::{self, BadValue};
 use crate::text;
@@ -144,7 +144,10 @@ impl BenchOptions {
             Err(error) => {
                 // Without standard error nobody can be told; the status still says it.
                 let _ = writeln!(io::stderr(), "scriptsock bench: {error:#}");
-                Exit::Failed
+                match error.downcast_ref() {
+                    Some(LoadError::Message(_)) => Exit::Usage,
+                    _ => Exit::Failed,
+                }
             }
         }
     }

@@ -279,6 +279,9 @@ fn help_lists_the_command_and_mistakes_end_with_status_2() {
     assert_eq!(finished.status, 2);
     assert!(finished.stderr.starts_with("scriptsock: <URL> is missing"), "{finished:?}");
     assert_eq!(bench("80 --mode chrun").status, 2);
+    let finished = bench("udp://127.0.0.1:9 --size 65508");
+    assert_eq!(finished.status, 2);
+    assert!(finished.stderr.contains("holds 65507 bytes at most"), "{finished:?}");
     let help = bench("--help");
     assert!(help.stdout.contains("Usage: scriptsock bench [OPTIONS] <URL>"), "{help:?}");
 }
