@@ -66,7 +66,7 @@ pub struct BenchOptions {
     mode: Mode,
 
     /// Connections open at a time
-    #[arg(short, long, value_name = "N", default_value = "64", value_parser = settings::parse_count, help_heading = LOAD)]
+    #[arg(short, long, value_name = "N", default_value = "64", value_parser = connections, help_heading = LOAD)]
     connections: usize,
 
     /// Messages in flight on each connection; 1 is ping-pong, more is pipelining
@@ -295,6 +295,11 @@ fn unescaped(text: &str) -> Result<Bytes, String> {
         Some(_) => Err("a message needs a byte".to_owned()),
         None => Err(r"expected \r, \n, \t, \0, \\ or \xHH behind a backslash".to_owned()),
     }
+}
+
+/// More than a machine has.
+fn connections(text: &str) -> Result<usize, BadValue> {
+    settings::parse_up_to(text, 10_000_000)
 }
 
 /// More would only wait in buffers.

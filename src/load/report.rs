@@ -76,7 +76,7 @@ pub enum Ended {
     InOrder,
     /// It was told to stop.
     Interrupted,
-    /// No connection could be had for as long as an answer may take.
+    /// No connection could be had for as long as an answer may take, or no answer for longer.
     GaveUp,
 }
 

@@ -125,6 +125,7 @@ impl Engine<'_> {
         self.links[index].flights.drain(..count);
         self.outstanding -= count;
         self.links[index].heard = self.now;
+        self.last_answer = self.now;
         for _ in 0..count {
             if self.may_issue() {
                 self.issue(index, self.now);

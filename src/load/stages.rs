@@ -15,6 +15,9 @@ const BURST: usize = 256;
 const CHECK: u64 = 100 * MILLISECOND;
 const LEAST_CHECK: u64 = 5 * MILLISECOND;
 
+/// How often the time that an answer may take can pass without one, where no time ends the run.
+const PATIENCE: u64 = 3;
+
 impl Engine<'_> {
     /// Goes on to the next stage where it is time to.
     pub(super) fn advance(&mut self) {
@@ -101,13 +104,18 @@ impl Engine<'_> {
         self.last_number = count.map_or(u64::MAX, |count| self.issued.saturating_add(count));
     }
 
-    /// Whether there is no hope any more: no connection for as long as an answer may take. The port
-    /// of a datagram socket can be opened always; there it is that nothing but refusals came.
+    /// Whether there is no hope any more: no connection for as long as an answer may take. A
+    /// datagram socket can be opened always; there it is that nothing but refusals came.
     fn is_lost(&self) -> bool {
         let patience = nanoseconds(self.plan.timeout);
         let failures = &self.tally.failures;
-        if self.plan.mode == Mode::Churn && self.tally.opened == 0 && self.outstanding == 0 {
+        if self.plan.mode == Mode::Churn && self.most_open == 0 && self.outstanding == 0 {
             return failures.total() >= self.links.len() as u64;
+        }
+        // A time ends by itself. Messages would be sent in vain for very long.
+        let silence = self.now.saturating_sub(self.last_answer);
+        if self.plan.duration.is_none() && failures.total() + self.tally.lost > 0 {
+            return silence > patience.saturating_mul(PATIENCE);
         }
         let since = if self.is_datagram { self.last_answer } else { self.last_open };
         let is_down = if self.is_datagram {

@@ -158,6 +158,8 @@ fn bulk_can_be_one_way() {
     let result = fine(&format!("{url} --mode bulk -c 2 --expect none -d 200ms"));
     assert!(result["bytes_sent"].as_u64().unwrap() > 0, "{result}");
     assert_eq!(result["messages_answered"], 0, "{result}");
+    let result = fine(&format!("{url} --mode bulk -c 2 --expect none -n 50 --size 100000"));
+    assert_eq!(result["bytes_sent"], 5_000_000, "{result}");
 }
 
 #[test]

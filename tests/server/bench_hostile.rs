@@ -212,6 +212,20 @@ fn a_silent_server_ends_in_timeouts() {
 }
 
 #[test]
+fn messages_are_not_sent_in_vain_for_ever() {
+    let silent = serve(|mut stream| {
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let urls = [format!("tcp://{silent}"), format!("udp://{}", socket.local_addr().unwrap())];
+    for url in urls {
+        let result = failing(&format!("{url} -c 2 -n 1000000 --timeout 50ms"));
+        assert_eq!(result["ended"], "gave_up", "{url}: {result}");
+        assert!(count(&result, "messages_sent") < 1_000_000, "{url}: {result}");
+    }
+}
+
+#[test]
 fn a_server_that_reads_nothing_holds_up_nobody() {
     let address = serve(|stream| {
         // The other end closes it.

@@ -65,7 +65,9 @@ impl Table {
         match report.ended {
             Ended::InOrder => {}
             Ended::Interrupted => self.row("ended", "early, by a signal"),
-            Ended::GaveUp => self.row("ended", "early: the server cannot be reached"),
+            Ended::GaveUp => {
+                self.row("ended", "early: the server cannot be reached, or does not answer")
+            }
         }
     }
 
