@@ -66,7 +66,7 @@ impl Table {
             Ended::InOrder => {}
             Ended::Interrupted => self.row("ended", "early, by a signal"),
             Ended::GaveUp => {
-                self.row("ended", "early: the server cannot be reached, or does not answer")
+                self.row("ended", "early: the server cannot be reached, or does not answer");
             }
         }
     }
