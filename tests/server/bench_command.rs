@@ -273,6 +273,19 @@ fn the_table_is_for_people_and_nothing_is_drawn_without_a_terminal() {
 }
 
 #[test]
+fn the_readme_names_every_field_of_the_json() {
+    let readme = include_str!("../../README.md");
+    let server = Server::builder().start();
+    let result = all_answered(10, &format!("{} -c 1", server.ready()[0]));
+    let fields = result.as_object().unwrap();
+    assert!(fields.len() > 30, "{fields:?}");
+    let times = result["latency_microseconds"].as_object().unwrap();
+    for name in fields.keys().chain(times.keys()) {
+        assert!(readme.contains(&format!("`{name}`")), "the README does not name {name}");
+    }
+}
+
+#[test]
 fn help_lists_the_command_and_mistakes_end_with_status_2() {
     let help = Command::new(env!("CARGO_BIN_EXE_scriptsock")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
