@@ -130,10 +130,11 @@ impl Engine<'_> {
     fn drain(&mut self) {
         self.glanced.stage_began = self.now;
         self.stage = Stage::Draining(self.now.saturating_add(nanoseconds(self.plan.timeout)));
-        if self.plan.mode == Mode::Bulk && self.now >= self.ends_at {
+        let by_time = self.now >= self.ends_at;
+        if self.plan.mode == Mode::Bulk && by_time {
             self.withdraw();
         }
-        if self.plan.one_way() || self.plan.mode == Mode::Idle {
+        if self.plan.one_way() && by_time || self.plan.mode == Mode::Idle {
             self.stage = Stage::Over(Ended::InOrder);
         }
     }

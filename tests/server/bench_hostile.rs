@@ -190,7 +190,7 @@ fn idle_connections_that_the_server_closes_are_counted() {
             let _ = stream.read(&mut [0]);
         }
     });
-    let result = failing(&format!("{address} --mode idle -c 10 -d 2s"));
+    let result = failing(&format!("{address} --mode idle -c 10 -d 4s"));
     assert_eq!(count(&result["errors"], "closed"), 5, "{result}");
     assert_eq!(count(&result, "connections_open_at_end"), 5, "{result}");
     assert_eq!(count(&result, "connections_opened"), 10, "{result}");
