@@ -1,5 +1,5 @@
 //! A load for a server: many connections that send messages and check the answers, on one thread,
-//! without a runtime and without Lua, so that it costs less than the server it drives.
+//! without a runtime and without Lua, so that it costs about what a plain native server does.
 //!
 //! - [`Plan`] says what is wanted, [`run`] does it, [`Report`] is the result.
 //! - `exchange` is what is sent and what must come back, `message` the bytes of it.
