@@ -381,7 +381,12 @@ impl Conn {
 
     /// Something arrived or left.
     pub fn touch(&self) {
-        self.active.set(Instant::now());
+        self.touch_at(Instant::now());
+    }
+
+    /// Something arrived just now, for whoever has asked the clock already.
+    pub fn touch_at(&self, now: Instant) {
+        self.active.set(now);
     }
 
     /// When something last arrived or left.

@@ -14,7 +14,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::task::{spawn_local, yield_now};
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
@@ -94,7 +93,7 @@ fn poll_turn<H: Handler + 'static>(
     clock: &mut Clock,
     context: &mut Context<'_>,
 ) -> Poll<Turn> {
-    let begin = Instant::now();
+    let begin = clock.advance();
     for _ in 0..BATCHES_PER_TURN {
         // What is noted from here on was not looked at yet.
         table.outgoing.take_missed();
@@ -110,10 +109,10 @@ fn poll_turn<H: Handler + 'static>(
             }
             return poll_flush(&table.outgoing, socket, context).map(|()| Turn::Done);
         }
-        while clock.poll_silent(table, context).is_ready() {}
+        clock.end_silent(table, context);
         let received = socket.poll_receive(context, |peer, local, data| {
             table.receive(clock, peer, local, data);
-            if begin.elapsed() < LONGEST_TURN {
+            if clock.advance() - begin < LONGEST_TURN {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -126,7 +125,7 @@ fn poll_turn<H: Handler + 'static>(
             Poll::Pending => return Poll::Pending,
         }
         table.service.departures.see_off_late();
-        if begin.elapsed() >= LONGEST_TURN {
+        if clock.now() - begin >= LONGEST_TURN {
             // What the calls have sent does not wait for the others.
             let _ = poll_flush(&table.outgoing, socket, context);
             return Poll::Ready(Turn::Long);

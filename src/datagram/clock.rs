@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -17,13 +17,30 @@ const LONGEST_LOOK: usize = 64;
 
 /// The peers in the order in which they may have fallen silent. A peer that spoke since goes to
 /// the end when its turn comes, so that a datagram costs nothing here.
-#[derive(Default)]
 pub(super) struct Clock {
     queue: VecDeque<(Key, u64, Instant)>,
     timer: Option<Pin<Box<Sleep>>>,
+    now: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { queue: VecDeque::default(), timer: None, now: Instant::now() }
+    }
 }
 
 impl Clock {
+    /// What time it was when this last asked, which it does after each datagram.
+    pub(super) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Asks for the time.
+    pub(super) fn advance(&mut self) -> Instant {
+        self.now = Instant::now();
+        self.now
+    }
+
     /// Adds a peer that just spoke.
     pub(super) fn add<H: Handler + 'static>(
         &mut self,
@@ -36,30 +53,29 @@ impl Clock {
         self.compact(table);
     }
 
-    /// Ends the peers that were silent for the peer timeout; ready when the time has come to ask
-    /// again.
-    pub(super) fn poll_silent<H: Handler + 'static>(
+    /// Ends the peers that were silent for the peer timeout, and has the task woken when the next
+    /// one may have been.
+    pub(super) fn end_silent<H: Handler + 'static>(
         &mut self,
         table: &Rc<Table<H>>,
         context: &mut Context<'_>,
-    ) -> Poll<()> {
+    ) {
         let limit = table.handler().rules().peer_timeout;
-        let now = Instant::now();
         while let Some((key, id, spoke)) = self.queue.front() {
+            let due = *spoke + limit;
+            // Whether the peer is still known is asked only then: each datagram passes here.
+            if due > self.now {
+                if self.is_before(due, context) {
+                    return;
+                }
+                continue;
+            }
             let Some(peer) = table.known(key, *id) else {
                 self.queue.pop_front();
                 continue;
             };
-            let due = *spoke + limit;
-            if due > now {
-                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-                if timer.deadline() != due {
-                    timer.as_mut().reset(due);
-                }
-                return timer.as_mut().poll(context);
-            }
-            let spoke = if peer.is_working() { now } else { peer.conn.last_active() };
-            if spoke + limit <= now {
+            let spoke = if peer.is_working() { self.now } else { peer.conn.last_active() };
+            if spoke + limit <= self.now {
                 self.queue.pop_front();
                 table.end_when_idle(&peer, Reason::Idle);
             } else if let Some((key, id, _)) = self.queue.pop_front() {
@@ -67,7 +83,19 @@ impl Clock {
             }
         }
         self.timer = None;
-        Poll::Pending
+    }
+
+    /// Whether `due` is yet to come; the task is woken then.
+    fn is_before(&mut self, due: Instant, context: &mut Context<'_>) -> bool {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
+        }
+        let before = timer.as_mut().poll(context).is_pending();
+        if !before {
+            self.advance();
+        }
+        before
     }
 
     /// Drops the entries of peers that have ended once they are the most.

@@ -89,7 +89,7 @@ impl<H: Handler + 'static> Table<H> {
         let key = (from, local);
         let known = self.peers.borrow().get(&key).cloned();
         let Some(peer) = known.or_else(|| self.admit(clock, key)) else { return };
-        peer.conn.touch();
+        peer.conn.touch_at(clock.now());
         // What comes behind a close is dropped, as on a stream.
         if peer.conn.ordered_end().is_some() {
             return;
@@ -111,7 +111,7 @@ impl<H: Handler + 'static> Table<H> {
     fn answer(self: &Rc<Self>, peer: &Rc<Peer<H>>, data: &[u8]) {
         let conn = &peer.conn;
         let mut used = 0;
-        let turn = Turn::begin();
+        let mut turn = None;
         loop {
             let rest = &data[used..];
             let decoded = match conn.framing().decode_datagram(rest, used == 0) {
@@ -133,7 +133,7 @@ impl<H: Handler + 'static> Table<H> {
             if peer.busy.get() {
                 return conn.put_datagram_back(data.to_vec(), used);
             }
-            if turn.is_over() {
+            if turn.get_or_insert_with(Turn::begin).is_over() {
                 conn.put_datagram_back(data.to_vec(), used);
                 return conn.wake();
             }
