@@ -26,7 +26,7 @@ use clock::Clock;
 use peers::Table;
 
 /// Batches that one wake-up handles before others get their turn.
-const BATCHES_PER_TURN: usize = 4;
+const BATCHES_PER_TURN: usize = 2;
 
 /// A turn that took longer than this ends with the datagram at hand, so that slow calls for many
 /// peers hold others up by one call and not by a batch of them.

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use tokio::net::{UdpSocket, UnixDatagram};
+use tokio::net::UnixDatagram;
 
 use super::Endpoint;
 use super::option::Options;
-use super::udp::{Receiver, Sender};
+use super::udp::Udp;
 
 /// A datagram on its way out.
 #[derive(Debug, Clone, Copy)]
@@ -29,14 +29,7 @@ pub struct Datagram<'a> {
 /// A bound datagram socket.
 pub enum DatagramSocket {
     /// UDP.
-    Udp {
-        /// The socket; its options are reached through it.
-        socket: Rc<UdpSocket>,
-        /// Its buffers.
-        receiver: Receiver,
-        /// What it sends with.
-        sender: Sender,
-    },
+    Udp(Box<Udp>),
     /// A Unix datagram socket.
     Unix {
         /// The socket; its options are reached through it.
@@ -56,9 +49,7 @@ impl DatagramSocket {
     /// # Errors
     /// The runtime does not take the socket.
     pub fn udp(socket: std::net::UdpSocket, wildcard: bool) -> io::Result<Self> {
-        let local = socket.local_addr()?;
-        let (receiver, sender) = (Receiver::new(local, wildcard), Sender::new(local, wildcard));
-        Ok(Self::Udp { socket: UdpSocket::from_std(socket)?.into(), receiver, sender })
+        Ok(Self::Udp(Udp::new(socket, wildcard)?.into()))
     }
 
     /// A Unix datagram socket.
@@ -74,7 +65,7 @@ impl DatagramSocket {
     #[must_use]
     pub fn options(&self) -> Rc<dyn Options> {
         match self {
-            Self::Udp { socket, .. } => Rc::clone(socket) as _,
+            Self::Udp(udp) => udp.options(),
             Self::Unix { socket, .. } => Rc::clone(socket) as _,
         }
     }
@@ -85,7 +76,7 @@ impl DatagramSocket {
     /// The system's.
     pub fn local(&self) -> io::Result<Endpoint> {
         match self {
-            Self::Udp { socket, .. } => socket.local_addr().map(Endpoint::from),
+            Self::Udp(udp) => udp.local().map(Endpoint::from),
             Self::Unix { socket, .. } => socket.local_addr().map(|local| Endpoint::from(&local)),
         }
     }
@@ -101,30 +92,20 @@ impl DatagramSocket {
         context: &mut Context<'_>,
         mut take: impl FnMut(Endpoint, Option<IpAddr>, &[u8]) -> ControlFlow<()>,
     ) -> Poll<io::Result<()>> {
+        let (socket, buffer) = match self {
+            Self::Udp(udp) => {
+                return udp
+                    .poll_receive(context, |peer, local, data| take(peer.into(), local, data));
+            }
+            Self::Unix { socket, buffer } => (socket, buffer),
+        };
         loop {
-            let received = match self {
-                Self::Udp { socket, receiver, .. } => {
-                    if receiver.is_empty() {
-                        ready!(socket.poll_recv_ready(context))?;
-                        receiver.receive(socket)
-                    } else {
-                        receiver.hand_out(|peer, local, data| take(peer.into(), local, data));
-                        return Poll::Ready(Ok(()));
-                    }
+            ready!(socket.poll_recv_ready(context))?;
+            match socket.try_recv_from(buffer) {
+                Ok((length, peer)) => {
+                    let _ = take(Endpoint::from(&peer), None, &buffer[..length]);
+                    return Poll::Ready(Ok(()));
                 }
-                Self::Unix { socket, buffer } => {
-                    ready!(socket.poll_recv_ready(context))?;
-                    match socket.try_recv_from(buffer) {
-                        Ok((length, peer)) => {
-                            let _ = take(Endpoint::from(&peer), None, &buffer[..length]);
-                            return Poll::Ready(Ok(()));
-                        }
-                        Err(error) => Err(error),
-                    }
-                }
-            };
-            match received {
-                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -144,10 +125,7 @@ impl DatagramSocket {
     ) -> Poll<io::Result<usize>> {
         loop {
             let sent = match self {
-                Self::Udp { socket, sender, .. } => {
-                    ready!(socket.poll_send_ready(context))?;
-                    sender.send(socket, count, &datagram)
-                }
+                Self::Udp(udp) => ready!(udp.poll_send(context, count, &datagram)),
                 Self::Unix { socket, .. } => {
                     ready!(socket.poll_send_ready(context))?;
                     send_unix(socket, datagram(0))

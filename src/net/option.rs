@@ -267,6 +267,19 @@ impl Options for UdpSocket {
     }
 }
 
+/// One that is no socket of the runtime's.
+impl Options for std::net::UdpSocket {
+    fn option(&self, knob: Knob) -> Result<KnobValue, OptionError> {
+        let kind = Kind::Udp { v6: self.local_addr()?.is_ipv6() };
+        get(&SockRef::from(self), kind, knob)
+    }
+
+    fn set_option(&self, knob: Knob, value: KnobValue) -> Result<(), OptionError> {
+        let kind = Kind::Udp { v6: self.local_addr()?.is_ipv6() };
+        set(&SockRef::from(self), kind, knob, value)
+    }
+}
+
 impl Options for UnixStream {
     fn option(&self, knob: Knob) -> Result<KnobValue, OptionError> {
         get(&SockRef::from(self), Kind::Unix, knob)
