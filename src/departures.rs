@@ -4,6 +4,7 @@
 //! cent of a worker's time. Decides nothing: who may leave later than at once, the session says.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -34,10 +35,13 @@ impl<S: Stream> Gate for RefCell<S> {
     }
 }
 
+/// A connection, and what its queue is written to.
+type Departure = (Rc<Conn>, Rc<dyn Gate>);
+
 /// See the module.
 #[derive(Default)]
 pub struct Departures {
-    waiting: RefCell<Vec<(Rc<Conn>, Rc<dyn Gate>)>>,
+    waiting: RefCell<Vec<Departure>>,
     /// When the first of them began to wait.
     since: Cell<Option<Turn>>,
     /// The task that sees them off, which runs once those are through that were woken before it.
@@ -82,7 +86,7 @@ impl Departures {
     }
 
     /// Sees them off for as long as the worker lives.
-    pub async fn serve(&self) {
+    pub async fn serve(&self) -> Infallible {
         poll_fn(|context| {
             self.task.replace(Some(context.waker().clone()));
             self.see_off();
