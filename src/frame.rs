@@ -22,7 +22,7 @@ mod spec;
 mod terminated;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::rc::Rc;

@@ -28,13 +28,14 @@
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
-//! `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `settings`, `load`, `net`,
-//! `frame`, `hash`, `reference`, `text`, `turn`. [`session`] knows no socket type and no Lua,
-//! [`frame`] neither tokio nor Lua, [`load`] neither of them nor clap. A third-party library is
-//! named in one module: mlua in `vm`, notify in `watch`, clap in `cli`; `serde_json` in `vm` and in
-//! `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
+//! `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `load`, `transcript`,
+//! `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`. [`session`] knows no socket type
+//! and no Lua, [`frame`] neither tokio nor Lua, [`load`] neither of them nor clap. A third-party
+//! library is named in one module: mlua in `vm`, notify in `watch`, clap in `cli`; `serde_json` in
+//! `vm` and in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
 //!
-//! What a script can use is described in [`mod@reference`], as data and as a document.
+//! What a script can use is described in [`mod@reference`], as data and as a document. What a
+//! client says to a server and what it expects stands in a file that [`mod@transcript`] reads.
 
 mod accept;
 pub mod cli;
@@ -57,6 +58,7 @@ mod service;
 mod session;
 pub mod settings;
 pub mod text;
+pub mod transcript;
 mod turn;
 mod vm;
 mod watch;

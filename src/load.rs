@@ -4,6 +4,7 @@
 //! - [`Plan`] says what is wanted, [`run`] does it, [`Report`] is the result.
 //! - `exchange` is what is sent and what must come back, `message` the bytes of it.
 //!   `schedule` says when messages are due, `tally` counts. These are pure.
+//! - With a dialogue, a `player` says what is sent and what must come, and `dialogue` does it.
 //! - A `link` is one connection; the `engine` moves all of them, with `opening`, `sending`
 //!   and `receiving` for the three things that can happen to one. `stages` is the life of a run,
 //!   `account` what is told of it.
@@ -17,12 +18,14 @@
 
 mod account;
 mod alarm;
+mod dialogue;
 mod engine;
 mod exchange;
 mod link;
 mod message;
 mod opening;
 mod plan;
+mod player;
 mod receiving;
 mod report;
 mod schedule;
@@ -35,6 +38,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use exchange::{Expect, Wrong};
 pub use plan::{Content, LARGEST_UDP, Mode, Plan};
+pub use player::{Broken, ends_connection};
 pub use report::{Ended, Glance, Report, mib, per_second};
 pub use tally::{Failure, Failures, Times};
 

@@ -1,6 +1,7 @@
 //! `scriptsock bench URL`: what was typed, its way to a load, and how the result is shown. Doc
 //! comments are the help text. The load itself is `load`.
 
+mod dialogue;
 mod json;
 mod live;
 mod table;
@@ -44,6 +45,7 @@ Examples:
   scriptsock bench 7890 --rate 5000                5000 messages a second, whatever comes back
   scriptsock bench udp://127.0.0.1:7890 --depth 8  lost datagrams are counted
   scriptsock bench 7890 --mode idle -c 10000 -d 1m
+  scriptsock bench 7890 --dialogue login.dialogue  several steps, each answer checked
   scriptsock bench 6379 --message 'PING\\r\\n' --expect none
 
 A wrong answer, a failed connection or no answer at all makes the exit status 1; a usage mistake 2.
@@ -119,6 +121,11 @@ pub struct BenchOptions {
     #[arg(long, value_name = "WHAT", hide_possible_values = true, default_value = "auto", value_parser = expect(), help_heading = MESSAGES)]
     expect: Expect,
 
+    /// Play a dialogue on each connection over and over, and hold the answers against it; once
+    /// through it counts as one message. One that ends its connection has a new one each time
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["content", "framing", "expect", "depth"], help_heading = MESSAGES)]
+    dialogue: Option<PathBuf>,
+
     /// Print one JSON object instead of a table
     #[arg(long, help_heading = OUTPUT)]
     json: bool,
@@ -176,6 +183,7 @@ impl BenchOptions {
     /// For options that contradict each other, and a file that cannot be read.
     pub(super) fn plan(&self) -> Result<Plan, UsageError> {
         self.refuse_contradictions()?;
+        let dialogue = self.dialogue()?;
         let content = self.content()?;
         let framing = self.framing.clone().unwrap_or_else(|| default_framing(&content));
         let limit = content.length() + (1 << 20);
@@ -184,15 +192,18 @@ impl BenchOptions {
         })?;
         let is_datagram = is_datagram(&self.url);
         let timeout = if is_datagram { DATAGRAM_TIMEOUT } else { TIMEOUT };
+        let timeout = dialogue.as_ref().and_then(|(client, _)| client.timeout).unwrap_or(timeout);
+        let ends = dialogue.as_ref().is_some_and(|(_, ends)| *ends);
         let by_count = self.count.is_some() && self.duration.is_none();
         Ok(Plan {
             server: self.url.clone(),
-            mode: self.mode,
+            mode: if ends { Mode::Churn } else { self.mode },
             connections: self.connections,
             depth: self.depth,
             content,
             framing,
             expect: self.expect,
+            dialogue: dialogue.map(|(client, _)| client),
             rate: self.rate.map(|rate| rate as u64),
             duration: (!by_count).then(|| self.duration.unwrap_or(DURATION)),
             count: self.count.map(|count| count as u64),
@@ -209,6 +220,11 @@ impl BenchOptions {
         }
         if self.depth > 1 && self.mode != Mode::Exchange {
             return refuse(format!("--depth is for --mode exchange, not for {mode}"));
+        }
+        if self.dialogue.is_some() && !matches!(self.mode, Mode::Exchange | Mode::Churn) {
+            return refuse(format!(
+                "--dialogue is for the modes exchange and churn, not for {mode}"
+            ));
         }
         if self.rate.is_some() && !matches!(self.mode, Mode::Exchange | Mode::Churn) {
             return refuse(format!("--rate is for the modes exchange and churn, not for {mode}"));

@@ -3,6 +3,7 @@
 //! words.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
@@ -23,12 +24,21 @@ pub enum Stop {
 
 /// A mistake on the command line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", Printable(.0.as_bytes()))]
-pub struct UsageError(String);
+#[error("{}{details}", Printable(.text.as_bytes()))]
+pub struct UsageError {
+    text: String,
+    /// Lines that can be shown as they are, each behind a newline.
+    details: String,
+}
 
 impl UsageError {
     pub(super) fn new(text: impl Into<String>) -> Self {
-        UsageError(text.into())
+        UsageError { text: text.into(), details: String::new() }
+    }
+
+    /// One that is shown in lines, which hold nothing that a terminal could be fooled by.
+    pub(super) fn with_lines(text: &str, lines: &impl Display) -> Self {
+        UsageError { text: text.to_owned(), details: format!("\n{lines}") }
     }
 
     /// Prints it to standard error.
@@ -49,7 +59,7 @@ impl Stop {
     ) -> Self {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Show(Box::new(error)),
-            _ => Stop::Usage(UsageError(sentence(&error, program, chosen))),
+            _ => Stop::Usage(UsageError::new(sentence(&error, program, chosen))),
         }
     }
 

@@ -2,7 +2,7 @@
 //! that can be repeated.
 
 mod decode;
-mod fuzz;
+pub(crate) mod fuzz;
 mod grammar;
 mod linear;
 mod properties;
@@ -108,14 +108,14 @@ impl Stream {
 }
 
 /// Chance that can be repeated: `SplitMix64`.
-struct Dice(Cell<u64>);
+pub(crate) struct Dice(Cell<u64>);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Cell::new(seed))
     }
 
-    fn roll(&self) -> u64 {
+    pub(crate) fn roll(&self) -> u64 {
         self.0.set(self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
         let mut z = self.0.get();
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -124,20 +124,20 @@ impl Dice {
     }
 
     /// From 0 up to and without `end`.
-    fn below(&self, end: usize) -> usize {
+    pub(crate) fn below(&self, end: usize) -> usize {
         usize::try_from(self.roll() % end as u64).unwrap()
     }
 
-    fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
 
-    fn bytes(&self, length: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.roll().to_le_bytes()[0]).collect()
     }
 
     /// The same bytes in pieces of `most` bytes at most.
-    fn pieces<'a>(&self, mut bytes: &'a [u8], most: usize) -> Vec<&'a [u8]> {
+    pub(crate) fn pieces<'a>(&self, mut bytes: &'a [u8], most: usize) -> Vec<&'a [u8]> {
         let mut pieces = Vec::new();
         while !bytes.is_empty() {
             let piece;

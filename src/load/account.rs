@@ -80,6 +80,8 @@ impl Engine<'_> {
             bytes_received: 0,
             wrong: 0,
             first_wrong: None,
+            dialogue: self.plan.dialogue.as_ref().map(|client| client.file.clone()),
+            first_broken: None,
             lost: 0,
             late: 0,
             unanswered: 0,

@@ -16,6 +16,7 @@ use super::exchange::Exchange;
 use super::link::{Link, Phase};
 use super::message::Message;
 use super::plan::{Content, LARGEST_UDP, Plan};
+use super::player::Player;
 use super::report::{Ended, Glance, Report};
 use super::schedule::Schedule;
 use super::tally::Tally;
@@ -62,6 +63,8 @@ pub(super) struct Engine<'a> {
     pub poll: Poll,
     alarm: Alarm,
     pub links: Vec<Link>,
+    /// One for each link, if a dialogue is played.
+    pub players: Vec<Player<'a>>,
     /// When failed links try again. Each stands in it as often as it was paused within one pause.
     pub retries: BinaryHeap<Reverse<(u64, usize)>>,
     /// Links with more to read or write than they had a turn for.
@@ -124,6 +127,9 @@ impl<'a> Engine<'a> {
             window: plan.window(exchange.message().wire_length()),
             connects_later: matches!(plan.server, Address::Tcp { .. }),
             links: (0..plan.connections).map(|_| Link::new(guess)).collect(),
+            players: plan.dialogue.as_ref().map_or_else(Vec::new, |client| {
+                (0..plan.connections).map(|_| Player::new(client, is_datagram)).collect()
+            }),
             tally: Tally::new().map_err(io::Error::other)?,
             plan,
             target,

@@ -88,6 +88,9 @@ impl Engine<'_> {
     /// Closes a connection. What is in flight stays.
     pub(super) fn close(&mut self, index: usize) {
         self.links[index].disconnect();
+        if let Some(player) = self.players.get_mut(index) {
+            player.reset();
+        }
         self.set_phase(index, Phase::Closed);
     }
 
@@ -112,6 +115,9 @@ impl Engine<'_> {
 
     /// The server has closed the connection.
     pub(super) fn closed_by_server(&mut self, index: usize) {
+        if self.plan.dialogue.is_some() && !self.links[index].flights.is_empty() {
+            return self.end_for_dialogue(index);
+        }
         let over = self.stage != Stage::Running && self.stage != Stage::Opening;
         if over && self.links[index].flights.is_empty() {
             return self.close(index);
@@ -125,7 +131,7 @@ impl Engine<'_> {
         self.retry(index, PAUSE);
     }
 
-    fn retry(&mut self, index: usize, pause: u64) {
+    pub(super) fn retry(&mut self, index: usize, pause: u64) {
         let at = self.now + pause;
         self.links[index].retry_at = at;
         self.retries.push(Reverse((at, index)));
@@ -141,6 +147,7 @@ impl Engine<'_> {
             match link.phase {
                 _ if link.retry_at != at => {}
                 Phase::Backlogged => self.open(index),
+                Phase::Open if self.plan.dialogue.is_some() => self.wake(index),
                 Phase::Pausing if self.stage == Stage::Running => {
                     if self.plan.mode == Mode::Churn {
                         self.set_phase(index, Phase::Closed);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::exchange::Expect;
 use crate::frame::Spec;
 use crate::net::address::Address;
+use crate::transcript::Client;
 
 /// Messages in flight on a connection in bulk mode, and their bytes: more than any buffers on the
 /// way hold, so that the window stops nobody.
@@ -77,6 +78,9 @@ pub struct Plan {
     pub framing: Spec,
     /// What answers must be.
     pub expect: Expect,
+    /// What is played on each connection over and over, in place of messages and answers. In
+    /// churn mode each time has a connection of its own.
+    pub dialogue: Option<Client>,
     /// Messages a second in all, whether or not answers come.
     pub rate: Option<u64>,
     /// The end by time.

@@ -52,7 +52,11 @@ impl Engine<'_> {
             self.tally.bytes_received += count as u64;
             let bytes = &buffer[..count];
             if self.is_datagram {
-                self.take_datagram(index, bytes);
+                if self.plan.dialogue.is_some() {
+                    self.take_for_dialogue(index, bytes)?;
+                } else {
+                    self.take_datagram(index, bytes);
+                }
                 if self.links[index].flights.is_empty() {
                     // What may be there in spite of that is found with the next one.
                     return Flow::Continue(());
@@ -71,6 +75,9 @@ impl Engine<'_> {
     fn take(&mut self, index: usize, bytes: &[u8]) -> Flow {
         if self.plan.one_way() || self.plan.mode == Mode::Idle {
             return Flow::Continue(());
+        }
+        if self.plan.dialogue.is_some() {
+            return self.take_for_dialogue(index, bytes);
         }
         if self.framing.is_raw() {
             self.take_raw(index, bytes)
@@ -180,7 +187,7 @@ impl Engine<'_> {
     }
 
     /// The server sends what nobody has asked for: what belongs to what is not known any more.
-    fn unasked(&mut self, index: usize, bytes: &[u8]) -> Flow {
+    pub(super) fn unasked(&mut self, index: usize, bytes: &[u8]) -> Flow {
         self.fail(index, Failure::Unasked, || {
             format!("the server sent more than was asked for: \"{:.64}\"", Printable(bytes))
         });
@@ -239,6 +246,9 @@ impl Engine<'_> {
 
     /// Gives up the datagrams that should have been answered by `since`, and sends others.
     pub(super) fn give_up_datagrams(&mut self, index: usize, since: u64) {
+        if self.plan.dialogue.is_some() {
+            return self.give_up_round(index, since);
+        }
         let mut count = 0;
         while let Some(flight) = self.links[index].flights.front().copied()
             && flight.sent < since

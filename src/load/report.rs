@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::exchange::{Expect, Wrong};
 use super::plan::Mode;
+use super::player::Broken;
 use super::tally::{Failures, Tally, Times};
 
 /// The result.
@@ -57,6 +58,10 @@ pub struct Report {
     pub wrong: u64,
     /// The first of them.
     pub first_wrong: Option<Wrong>,
+    /// The dialogue that was played; its rounds are the messages.
+    pub dialogue: Option<String>,
+    /// The first departure from it.
+    pub first_broken: Option<Broken>,
     /// Datagrams that were not answered in time.
     pub lost: u64,
     /// Answers to datagrams that had been given up.
@@ -103,6 +108,7 @@ impl Report {
         self.bytes_received = tally.bytes_received;
         self.wrong = tally.wrong;
         self.first_wrong = tally.first_wrong;
+        self.first_broken = tally.first_broken;
         self.lost = tally.lost;
         self.late = tally.late;
         self.unanswered = tally.unanswered;

@@ -85,6 +85,9 @@ impl Engine<'_> {
 
     /// Sends what the link has to send, as far as the system takes it.
     pub(super) fn flush(&mut self, index: usize) {
+        if self.plan.dialogue.is_some() {
+            return self.play(index);
+        }
         for _ in 0..MOST_WRITES {
             let link = &mut self.links[index];
             let Some(socket) = link.socket.as_ref().filter(|_| link.unsent > 0) else {
@@ -135,7 +138,7 @@ impl Engine<'_> {
 
     /// Has the poll tell of room to send, or not any more. Of TCP it always does: there it tells
     /// only after there was none.
-    fn await_room(&mut self, index: usize, wanted: bool) {
+    pub(super) fn await_room(&mut self, index: usize, wanted: bool) {
         let link = &mut self.links[index];
         if self.connects_later || link.awaits_room == wanted {
             return;

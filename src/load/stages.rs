@@ -129,7 +129,10 @@ impl Engine<'_> {
     /// Sends nothing more, and awaits the answers that are due.
     fn drain(&mut self) {
         self.glanced.stage_began = self.now;
-        self.stage = Stage::Draining(self.now.saturating_add(nanoseconds(self.plan.timeout)));
+        // A dialogue has as long for each of its steps.
+        let patience =
+            if self.plan.dialogue.is_some() { u64::MAX } else { nanoseconds(self.plan.timeout) };
+        self.stage = Stage::Draining(self.now.saturating_add(patience));
         let by_time = self.now >= self.ends_at;
         if self.plan.mode == Mode::Bulk && by_time {
             self.withdraw();
@@ -160,7 +163,10 @@ impl Engine<'_> {
 
     fn time_out(&mut self, index: usize) {
         let limit = self.plan.timeout;
-        self.fail(index, Failure::Timeout, || format!("no answer within {limit:?}"));
+        let step = self.players.get(index).map(|player| format!("; {}", player.awaited()));
+        self.fail(index, Failure::Timeout, || {
+            format!("no answer within {limit:?}{}", step.unwrap_or_default())
+        });
     }
 
     /// Looks for what is overdue.

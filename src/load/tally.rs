@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use nix::errno::Errno;
 
 use super::exchange::Wrong;
+use super::player::Broken;
 
 /// Times are kept to three digits, up to an hour.
 const DIGITS: u8 = 3;
@@ -154,6 +155,8 @@ pub struct Tally {
     pub opened: u64,
     /// The first wrong answer.
     pub first_wrong: Option<Wrong>,
+    /// The first departure from a dialogue.
+    pub first_broken: Option<Broken>,
     /// Failed connections, in the warm-up too.
     pub failures: Failures,
 }
@@ -178,6 +181,7 @@ impl Tally {
             unanswered: 0,
             opened: 0,
             first_wrong: None,
+            first_broken: None,
             failures: Failures::default(),
         })
     }

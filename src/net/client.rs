@@ -4,7 +4,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
@@ -180,6 +180,14 @@ impl ClientSocket {
     /// Those of the system; `WouldBlock` where there is no room.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         (&self.socket).write(data)
+    }
+
+    /// Ends the sending side of a stream.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn end(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
     }
 
     /// Receives what is there, or one datagram.

@@ -10,6 +10,7 @@ mod asset;
 mod backpressure;
 mod bad_input;
 mod bench_command;
+mod bench_dialogue;
 mod bench_hostile;
 mod conversation;
 mod conversation_datagram;

@@ -15,14 +15,18 @@ pub(super) fn of(report: &Report) -> String {
         .first_wrong
         .as_ref()
         .map(|wrong| json!({ "at_byte": wrong.at, "expected": wrong.expected, "got": wrong.got }));
+    let first_departure = report.first_broken.as_ref().map(|broken| {
+        json!({ "at": broken.place, "step": broken.step, "difference": broken.difference })
+    });
     json!({
         "url": report.server,
         "mode": report.mode.name(),
         "connections": report.connections,
         "depth": report.depth,
-        "message_bytes": report.message_bytes,
+        "dialogue": report.dialogue,
+        "message_bytes": report.dialogue.is_none().then_some(report.message_bytes),
         "rate_per_second": report.rate,
-        "expect": report.expect.name(),
+        "expect": if report.dialogue.is_some() { "dialogue" } else { report.expect.name() },
         "ended": report.ended.name(),
         "ok": report.is_clean(),
         "elapsed_seconds": report.elapsed.as_secs_f64(),
@@ -36,6 +40,7 @@ pub(super) fn of(report: &Report) -> String {
         "answers_late": report.late,
         "answers_wrong": report.wrong,
         "first_wrong": first_wrong,
+        "first_departure": first_departure,
         "messages_per_second": report.messages_per_second(),
         "bytes_sent": report.bytes_sent,
         "bytes_received": report.bytes_received,

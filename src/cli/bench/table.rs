@@ -34,6 +34,11 @@ pub(super) fn of(report: &Report) -> String {
 fn what(report: &Report) -> String {
     let connections = count(report.connections, "connection");
     let bytes = count(report.message_bytes, "byte");
+    if let Some(file) = &report.dialogue {
+        let rate = report.rate.map_or(String::new(), |rate| format!(", {rate} a second in all"));
+        let anew = if report.mode == Mode::Churn { ", a new one each time" } else { "" };
+        return format!("{connections}{anew}, once through {file} is a message{rate}");
+    }
     match report.mode {
         Mode::Exchange => {
             let rate =
@@ -100,6 +105,10 @@ impl Table {
         if !report.is_one_way() {
             self.row("answers", &checked(report));
         }
+        if let Some(broken) = &report.first_broken {
+            self.row("", &format!("the first wrong one, {}: {}", broken.place, broken.step));
+            broken.difference.lines().for_each(|line| self.row("", line));
+        }
         if let Some(wrong) = &report.first_wrong {
             self.row("", &format!("the first wrong one, at byte {}:", wrong.at));
             self.row("", &format!("expected \"{}\"", wrong.expected));
@@ -160,7 +169,10 @@ impl Table {
         for (failure, number, words) in report.failures.seen() {
             let plural = if number == 1 { "" } else { "s" };
             self.row("errors", &format!("{} time{plural} {words}", grouped(number)));
-            if let Some(hint) = hint(failure, report.mode) {
+            // What helps with messages is not what a dialogue needs.
+            let answers = matches!(failure, Failure::Timeout | Failure::Unasked | Failure::Closed);
+            let hint = hint(failure, report.mode);
+            if let Some(hint) = hint.filter(|_| !(answers && report.dialogue.is_some())) {
                 self.row("", hint);
             }
         }
@@ -179,6 +191,7 @@ fn checked(report: &Report) -> String {
         wrong => format!("{} WRONG; ", grouped(wrong)),
     };
     let held = match report.expect {
+        _ if report.dialogue.is_some() => "held against the dialogue",
         Expect::Upper => "held against the message in upper case",
         Expect::Echo => "held against the message",
         Expect::Any if report.expect_chosen => {

@@ -11,7 +11,7 @@ use super::{Dice, Stream, custom};
 const CASES: u64 = 3_000;
 
 /// Runs cases until the time is over.
-fn fuzz(name: &str, mut case: impl FnMut(&Dice)) {
+pub(crate) fn fuzz(name: &str, mut case: impl FnMut(&Dice)) {
     let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let time = number("SCRIPTSOCK_FUZZ_SECONDS").map(Duration::from_secs);
     let seed = number("SCRIPTSOCK_FUZZ_SEED").unwrap_or(0);
