@@ -153,12 +153,12 @@ fn a_timer_of_a_refused_generation_never_runs() {
         }"#,
     );
     server.wait_log("reload failed, generation 1 stays live");
-    let marked = server.log_count("beat of the refused");
+    let marked = server.log_count("INFO beat of the refused");
     let waiting = r"return function(msg) sleep(0.2) return msg end";
     server.save("handler.lua", waiting);
     server.wait_log_count(" is live", 2);
     server.tcp().exchange(b"x", b"x");
-    assert_eq!(server.log_count("beat of the refused"), marked);
+    assert_eq!(server.log_count("INFO beat of the refused"), marked);
 }
 
 #[test]
