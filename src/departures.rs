@@ -95,3 +95,7 @@ impl Departures {
         .await
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+mod tests;
