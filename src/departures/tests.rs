@@ -51,7 +51,9 @@ fn replies_wait_for_the_task_and_leave_in_order() {
     // A step of the clock between the two would have them leave before.
     let waited = (0..100).any(|_| {
         gate.0.take();
-        [1, 2].map(|id| departures.add(&conn(id), Rc::clone(&gate) as _));
+        for id in [1, 2] {
+            departures.add(&conn(id), Rc::clone(&gate) as _);
+        }
         let waited = gate.0.borrow().is_empty();
         run(&mut task);
         assert_eq!(*gate.0.borrow(), [1, 2]);
