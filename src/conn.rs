@@ -1,10 +1,12 @@
 //! A connection as both sides see it: what the session serves and what a script holds as `conn`.
 //! Owns identity, the framing in force and the orders a script gives (close, reset, half-close);
-//! what waits to be sent is in `outbox`, what waits to be read in `inbox`. Knows no socket and no
-//! Lua.
+//! what waits to be sent is in `outbox`, what waits to be read in `inbox`, and in `input` where it is
+//! bytes of a stream. Knows no socket and no Lua.
 
+mod ahead;
 mod identity;
 mod inbox;
+mod input;
 mod outbox;
 mod send;
 mod task;
@@ -21,8 +23,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::info;
 
+pub use ahead::Lent;
 pub use identity::{Framings, Identity, IdleLimit, Reason, Transport, Version};
 pub use inbox::{ReadEnd, Reading, Received};
+pub use input::Input;
 pub use outbox::{MAX_DATAGRAM, Outbox, Outgoing, SendError, Spares, StreamQueue};
 
 use crate::frame::{FrameError, Framing};

@@ -35,7 +35,7 @@ pub struct Service<H> {
     /// Buffers for outgoing bytes.
     pub spares: Rc<Spares>,
     /// What the turns of stream sessions are measured by.
-    pub last_look: LastLook,
+    pub last_look: Rc<LastLook>,
     /// Replies that are about to leave.
     pub departures: Departures,
     /// How long one blocked send may last.
@@ -61,7 +61,7 @@ impl<H: Handler> Service<H> {
             handler,
             scratch: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             spares: Rc::new(Spares::new(settings.memory)),
-            last_look: LastLook::default(),
+            last_look: Rc::default(),
             departures: Departures::default(),
             send_timeout: settings.send_timeout,
             close_on_error: settings.on_error == OnError::Close,
@@ -114,9 +114,14 @@ impl<H: Handler> Service<H> {
         self.idle_timeout.or_else(|| self.handler.rules().idle_timeout)
     }
 
+    /// Whether messages are logged.
+    pub fn logs_messages(&self) -> bool {
+        enabled!(tracing::Level::DEBUG)
+    }
+
     /// Logs a message that arrived, where that is asked for.
     pub fn log_message(&self, conn: &Conn, message: &[u8]) {
-        if !enabled!(tracing::Level::DEBUG) {
+        if !self.logs_messages() {
             return;
         }
         let generation = self.handler.generation();

@@ -9,9 +9,7 @@
 
 mod calls;
 mod end;
-mod input;
 mod messages;
-mod pace;
 mod socket;
 
 use std::cell::RefCell;
@@ -23,12 +21,11 @@ use std::task::{Context, Poll, ready};
 use tokio::task::yield_now;
 use tokio::time::Sleep;
 
-use crate::conn::{Conn, ReadEnd, Reason, StreamQueue};
+use crate::conn::{Conn, Input, ReadEnd, Reason, StreamQueue};
 use crate::handler::{Event, Handler, Kind, Outcome};
 use crate::net::Stream;
 use crate::service::Service;
-use input::Input;
-use pace::Pace;
+use crate::turn::Pace;
 
 /// Steps that one wake-up takes before others get their turn, within what [`Pace`] allows: each is
 /// a read of 64 KiB with all its messages, or one message of a conversation.
@@ -217,7 +214,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         if self.service.is_draining() {
             self.conn.end_reads(ReadEnd::Shutdown);
         }
-        if let Some(progress) = self.poll_call(context) {
+        if let Some(progress) = self.poll_call(context, pace) {
             return Poll::Ready(progress);
         }
         if self.serves_from_input() && self.answer_read() {

@@ -2,7 +2,11 @@
 //! a few nanoseconds and goes on in steps of some milliseconds: a turn may end early, and lasts for
 //! one step and the call that is running at most.
 
+mod pace;
+
 use std::cell::Cell;
+
+pub use pace::Pace;
 
 /// See the module.
 #[derive(Clone, Copy)]

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::Conn;
+use super::ahead::Ahead;
 use super::task::{Task, Waiters};
 use crate::net::option::Options;
 
@@ -83,10 +84,11 @@ impl Buffers {
     }
 }
 
-/// What the stream queues of one worker share: empty buffers, and a bound on what all of them
-/// hold.
+/// What the stream queues of one worker share: empty buffers, a bound on what all of them hold,
+/// and what the session that is at work lends.
 pub struct Spares {
     buffers: Buffers,
+    ahead: Ahead,
     queued: Cell<usize>,
     limit: usize,
 }
@@ -95,7 +97,7 @@ impl Spares {
     /// For queues that may hold `limit` bytes together.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { buffers: Buffers::default(), queued: Cell::new(0), limit }
+        Self { buffers: Buffers::default(), ahead: Ahead::default(), queued: Cell::new(0), limit }
     }
 
     /// Counts bytes that are to be queued; refuses them over the limit.
@@ -123,6 +125,11 @@ impl StreamQueue {
     /// Where buffers are borrowed from.
     pub(super) fn buffers(&self) -> &Buffers {
         &self.spares.buffers
+    }
+
+    /// Where a session lends what it has read.
+    pub(super) fn ahead(&self) -> &Ahead {
+        &self.spares.ahead
     }
 
     /// How many bytes wait.

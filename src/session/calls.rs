@@ -7,24 +7,54 @@ use std::task::{Context, Poll, ready};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Call, Conversation, Progress, Session};
-use crate::conn::Reason;
+use crate::conn::{Lent, Reason};
 use crate::handler::{Event, Handler, Kind, Outcome, Step, finish, serve_penalty};
 use crate::net::Stream;
+use crate::turn::Pace;
 
 impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     /// Goes on with the callback that waits; `None` while it does.
-    pub(super) fn poll_call(&mut self, context: &mut Context<'_>) -> Option<Progress> {
+    pub(super) fn poll_call(
+        &mut self,
+        context: &mut Context<'_>,
+        pace: &mut Pace,
+    ) -> Option<Progress> {
         if let Some(call) = &mut self.aside
             && let Poll::Ready(outcome) = call.future.as_mut().poll(context)
         {
             self.aside = None;
             return Some(self.after(Kind::Idle, &outcome));
         }
-        let call = self.call.as_mut()?;
-        let Poll::Ready(outcome) = call.future.as_mut().poll(context) else { return None };
-        let kind = call.kind;
-        self.call = None;
-        Some(self.after(kind, &outcome))
+        let mut call = self.call.take()?;
+        self.lend(*pace);
+        let polled = call.future.as_mut().poll(context);
+        self.take_back(pace);
+        let Poll::Ready(outcome) = polled else {
+            self.call = Some(call);
+            return None;
+        };
+        Some(self.after(call.kind, &outcome))
+    }
+
+    /// Lends what was read to the callback that is about to be polled; a message that is to be
+    /// logged is not handed over so.
+    fn lend(&mut self, pace: Pace) {
+        if self.input.is_empty() || self.service.logs_messages() {
+            return;
+        }
+        self.conn.lend(Lent {
+            input: std::mem::take(&mut self.input),
+            pace,
+            last_look: Rc::clone(&self.service.last_look),
+            counts_silence: self.idle_timeout().is_some(),
+        });
+    }
+
+    fn take_back(&mut self, pace: &mut Pace) {
+        if let Some(lent) = self.conn.take_back() {
+            self.input = lent.input;
+            *pace = lent.pace;
+        }
     }
 
     /// Runs a callback: to its end, or to its first wait.

@@ -170,6 +170,8 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             return Poll::Ready(Progress::Made);
         }
         match ready!(self.poll_fill(context)) {
+            // Most often it is there now; if not, the next step waits for more.
+            Ok(()) if self.conn.has_room() => drop(self.answer_read()),
             Ok(()) => {}
             // The callback sees it, and comes to its end.
             Err(reason) => self.conn.break_off(reason),

@@ -253,10 +253,27 @@ impl Meter {
         }
     }
 
+    /// Renews the budget of its calls.
+    pub(super) fn renewal(&self) -> Renewal {
+        Renewal(Arc::clone(&self.calls))
+    }
+
     /// The call ended, or waits.
     pub(super) fn end(&self) {
         let calls = self.calls.load(Ordering::Relaxed);
         self.calls.store(calls + 1, Ordering::Release);
+    }
+}
+
+/// Has the running call of one VM begin its budget anew, as a wait does.
+#[derive(Default)]
+pub(super) struct Renewal(Arc<AtomicU64>);
+
+impl Renewal {
+    /// A call is running; for the watchdog and the interrupt it is another one from here on.
+    pub(super) fn renew(&self) {
+        let calls = self.0.load(Ordering::Relaxed);
+        self.0.store(calls + 2, Ordering::Release);
     }
 }
 
@@ -343,5 +360,33 @@ unsafe extern "C-unwind" fn interrupt(state: *mut ffi::lua_State, gc: i32) {
         // SAFETY: `state` is the running coroutine.
         let frames = unsafe { raw::frames(state) };
         resume_unwind(Box::new(Ended::Budget { used, frames }));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewed_call_has_its_whole_budget() {
+        let watchdog = Watchdog::start(Duration::from_secs(100)).unwrap();
+        let lua = Lua::new();
+        let meter = watchdog.handle().watch(&lua).unwrap();
+        meter.begin();
+        let call = meter.calls.load(Ordering::Relaxed);
+        // As if the watchdog had seen it long ago.
+        let clock = Clock {
+            calls: Arc::clone(&meter.calls),
+            budget: Duration::ZERO,
+            interrupt: meter.clock.interrupt,
+            noted: Arc::default(),
+        };
+        clock.noted.set(call, Duration::ZERO);
+        assert!(clock.overrun().is_some());
+        meter.renewal().renew();
+        assert!(clock.overrun().is_none(), "the time of the call before was counted");
+        assert!(!meter.calls.load(Ordering::Relaxed).is_multiple_of(2), "no call is running");
+        meter.end();
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Generation;
+use super::budget::Renewal;
 use super::raw::{Frame, Pinned};
 use super::report::Reporter;
 use super::tasks::{Owner, Tasks};
@@ -59,6 +60,8 @@ pub struct FramingRules {
 pub(super) struct Host {
     /// The address of the running call's coroutine, 0 between calls.
     pub(super) current: Cell<usize>,
+    /// Begins the budget of the running call anew.
+    pub(super) budget: RefCell<Renewal>,
     /// Counts calls.
     pub(super) calls: Cell<u64>,
     /// Why nothing may be waited for, sent or ordered: a body is running, or a framing function.
@@ -133,6 +136,7 @@ impl Host {
     ) -> Self {
         Self {
             current: Cell::new(0),
+            budget: RefCell::default(),
             calls: Cell::new(0),
             forbids: Cell::new(None),
             conn: RefCell::default(),

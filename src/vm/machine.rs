@@ -7,10 +7,10 @@ use std::rc::Rc;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::api::{self, Handle};
+use super::api;
 use super::budget::{Meter, WatchdogHandle};
 use super::host::{Host, Origin, WHILE_FRAMING, WHILE_LOADING};
-use super::raw::{Argument, Caller, Coroutine, Coroutines, Ended, Pinned, Resumed};
+use super::raw::{Argument, Caller, Coroutine, Coroutines, Ended, Pinned, Resumed, method};
 use super::trouble::{Cause, Trouble};
 use super::value::is_out_of_memory;
 use crate::conn::{Conn, Received};
@@ -95,8 +95,10 @@ impl Machine {
         let limit = memory.saturating_add(reserve(memory));
         lua.set_memory_limit(limit)?;
         let coroutines = Coroutines::new(&lua, limit)?;
+        let meter = watchdog.watch(&lua)?;
+        host.budget.replace(meter.renewal());
         Ok(Self {
-            meter: watchdog.watch(&lua)?,
+            meter,
             caller: coroutines.caller(),
             coroutines: RefCell::new(coroutines),
             new_conn,
@@ -151,7 +153,7 @@ impl Machine {
         if let Some(object) = self.host.objects.borrow().get(&conn.id) {
             return Ok(Rc::clone(object));
         }
-        let handle = self.lua.create_userdata(Handle(Rc::clone(conn)))?;
+        let handle = method::handle(&self.lua, conn)?;
         let object: Table = self.new_conn.call(handle)?;
         let object = Rc::new(Pinned::new(&self.lua, object)?);
         self.host.objects.borrow_mut().insert(conn.id, Rc::clone(&object));

@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 pub(super) mod case;
+pub(super) mod method;
 pub(super) mod stack;
 
 use std::ffi::{CStr, c_int};
@@ -120,6 +121,9 @@ struct Invocation<'a> {
 struct Answer<'a> {
     arguments: &'a [Argument<'a>],
 }
+
+/// The tag of the light userdata that points to an answer: nothing else in a VM has it.
+const ANSWER: c_int = 1;
 
 /// What a resumed coroutine came to.
 pub(super) enum Resumed {
@@ -238,7 +242,7 @@ impl Caller {
     }
 
     /// Goes on with a call that yielded; the prelude takes `answer` up with the function of
-    /// [`take_answer_function`].
+    /// [`take_answer_function`], and a method of a connection by itself.
     pub(super) fn resume(self, coroutine: &Coroutine, answer: &[Argument<'_>]) -> Resumed {
         let answer = Answer { arguments: answer };
         // SAFETY: what was yielded is dropped, which leaves room for one value, and a light
@@ -246,7 +250,8 @@ impl Caller {
         // only the prelude sees the pointer, and hands it on as it gets it.
         unsafe {
             ffi::lua_settop(coroutine.state, 0);
-            ffi::lua_pushlightuserdata(coroutine.state, (&raw const answer).cast_mut().cast());
+            let answer = (&raw const answer).cast_mut().cast();
+            ffi::lua_pushlightuserdatatagged(coroutine.state, answer, ANSWER);
         }
         self.resume_with(coroutine, 1)
     }
@@ -319,9 +324,10 @@ pub(super) fn take_answer_function(lua: &Lua) -> mlua::Result<Function> {
 }
 
 unsafe extern "C-unwind" fn take_answer(state: *mut ffi::lua_State) -> c_int {
-    // SAFETY: the prelude passes the pointer that `Caller::resume` pushed, while that runs.
+    // SAFETY: the prelude passes the pointer that `Caller::resume` pushed, while that runs; it is
+    // known by its tag.
     unsafe {
-        let answer = ffi::lua_touserdata(state, 1).cast::<Answer<'_>>();
+        let answer = ffi::lua_tolightuserdatatagged(state, 1, ANSWER).cast::<Answer<'_>>();
         answer.as_ref().map_or(0, |answer| push(state, answer.arguments))
     }
 }

@@ -45,6 +45,30 @@ fn slow_messages_in_a_row_let_others_go_between() {
 }
 
 #[test]
+fn slow_messages_of_a_conversation_let_others_go_between() {
+    let script = format!(
+        "{SLOW}
+         return {{
+           framing = \"line\",
+           on_session = function(conn)
+             while true do
+               local msg = conn:read()
+               if not msg then return end
+               if msg == \"slow\" then slow() end
+               conn:send(msg)
+             end
+           end,
+         }}"
+    );
+    let server = Server::builder().script(&script).start();
+    let (mut busy, mut other) = (server.tcp(), server.tcp());
+    other.exchange(b"quick\n", b"quick\n");
+    busy.send("slow\n".repeat(CALLS).as_bytes());
+    server.wait_log("begins;");
+    expect_soon(&mut other);
+}
+
+#[test]
 fn slow_datagrams_behind_a_wait_let_others_go_between() {
     let script = format!(
         "{SLOW}

@@ -13,6 +13,7 @@ mod bench_command;
 mod bench_dialogue;
 mod bench_hostile;
 mod conversation;
+mod conversation_ahead;
 mod conversation_datagram;
 mod conversation_ends;
 mod conversation_load;

@@ -10,17 +10,15 @@ local check_seconds, check_topic = arguments.check_seconds, arguments.check_topi
 
 -- A connection is a table, which holds its handle and, once it was used, `state`.
 
-local HANDLE = newproxy()
+local HANDLE = host.handle_key
 
-local function handle(self, method)
+local function handle(self, method, level)
   local found = type(self) == "table" and rawget(self, HANDLE)
   if not found then
-    error(`call it with a colon: conn:{method}(...)`, 3)
+    error(`call it with a colon: conn:{method}(...)`, level or 3)
   end
   return found
 end
-
-local methods = {}
 
 -- What a method of the host gave: a value, or an error.
 local function settled(outcome, problem)
@@ -32,8 +30,14 @@ local function settled(outcome, problem)
   return outcome
 end
 
--- The same of one that may have to wait, for which false stands.
-local function awaited(outcome, problem)
+-- A read that asks for more than a message. It is called by the host's `read`, which is one more
+-- level of the stack.
+local function read_by(self, spec, more)
+  if more ~= nil then
+    error('conn:read takes one framing; a timeout goes into it: { "line", timeout = 5 }', 3)
+  end
+  local conn = handle(self, "read", 4)
+  local outcome, problem = host.read(conn, spec, is_yieldable())
   if outcome == false then
     return wait()
   elseif outcome == "raise" then
@@ -44,48 +48,8 @@ local function awaited(outcome, problem)
   return outcome
 end
 
--- Whether it is allowed, the host itself looks: this is on the way of every message.
-local function send(conn, name, data, framed)
-  if type(data) ~= "string" then
-    error(expected(`conn:{name}`, "a string", data), 3)
-  end
-  local can_wait = is_yieldable()
-  while true do
-    local outcome, problem = host.send(conn, data, framed, can_wait)
-    if outcome == true then
-      return true
-    elseif outcome == "raise" then
-      error(problem, 3)
-    elseif outcome == nil then
-      return nil, problem
-    end
-    local room, why = wait()
-    if not room then
-      return nil, why
-    end
-  end
-end
-
-function methods.send(self, data)
-  return send(handle(self, "send"), "send", data, true)
-end
-
-function methods.send_raw(self, data)
-  return send(handle(self, "send_raw"), "send_raw", data, false)
-end
-
-function methods.flush(self)
-  local conn = handle(self, "flush")
-  check_allowed("conn:flush")
-  return awaited(host.flush(conn, is_yieldable()))
-end
-
-function methods.read(self, spec, more)
-  if more ~= nil then
-    error('conn:read takes one framing; a timeout goes into it: { "line", timeout = 5 }', 2)
-  end
-  return awaited(host.read(handle(self, "read"), spec, is_yieldable()))
-end
+-- What is on the way of messages is the host's: `send`, `send_raw`, `flush` and `read`.
+local methods = host.methods(read_by)
 
 function methods.set_framing(self, spec)
   local conn = handle(self, "set_framing")
@@ -130,11 +94,8 @@ end
 
 local conn_type = {
   __metatable = "conn",
-  __index = function(self, key)
-    local method = methods[key]
-    if method then
-      return method
-    end
+  -- The host has looked among the methods, and is one more level of the stack.
+  __index = host.index(methods, function(self, key)
     if key == "state" then
       local state = {}
       rawset(self, "state", state)
@@ -142,10 +103,10 @@ local conn_type = {
     end
     local value, problem = host.field(rawget(self, HANDLE), key)
     if problem then
-      error(problem, 2)
+      error(problem, 3)
     end
     return value
-  end,
+  end),
   __newindex = function(self, key, value)
     if key ~= "state" then
       error(`conn.{tostring(key)} cannot be set; keep your own values in conn.state`, 2)

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use mlua::{Lua, LuaString, Table, UserData, UserDataRef, Value};
+use mlua::{FromLua, Function, Lua, LuaString, Table, Value};
 
 use crate::conn::{Conn, IdleLimit, Reading, SendError};
 use crate::handler::Wait;
@@ -13,11 +13,17 @@ use crate::text::{Printable, nearest};
 use crate::vm::framing::{Maker, ReadSpec};
 use crate::vm::host::{LONGEST_TIME, SHORTEST_TIMEOUT, SharedHost};
 use crate::vm::raw::Pinned;
+use crate::vm::raw::method::{self, Method, Reaction};
 
 /// What a conn table holds: the connection itself, so that its fields outlive it.
-pub(in crate::vm) struct Handle(pub(in crate::vm) Rc<Conn>);
+pub(super) struct Handle(pub(super) Rc<Conn>);
 
-impl UserData for Handle {}
+impl FromLua for Handle {
+    fn from_lua(value: Value, lua: &Lua) -> mlua::Result<Self> {
+        let conn = method::conn_of(lua, &value)?;
+        conn.map(Self).ok_or_else(|| mlua::Error::runtime("no connection"))
+    }
+}
 
 /// The fields of `conn` beside `state`.
 pub(in crate::vm) const FIELDS: [&str; 7] =
@@ -40,24 +46,22 @@ const METHODS: [&str; 12] = [
 ];
 
 pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
-    add_sends(lua, table, host)?;
+    add_methods(lua, table, host)?;
     add_read(lua, table, host)?;
     add_settings(lua, table, host)?;
     add_topics(lua, table, host)?;
     add_orders(lua, table)?;
     let shared = SharedHost::clone(host);
-    let keep = move |lua: &Lua, (handle, object): (UserDataRef<Handle>, Table)| {
+    let keep = move |lua: &Lua, (handle, object): (Handle, Table)| {
         let object = Rc::new(Pinned::new(lua, object)?);
         shared.objects.borrow_mut().insert(handle.0.id, object);
         Ok(())
     };
     table.raw_set("keep_object", lua.create_function(keep)?)?;
-    let field = lua.create_function(|lua, (handle, key): (UserDataRef<Handle>, Value)| {
-        field(lua, &handle.0, &key)
-    })?;
+    let field =
+        lua.create_function(|lua, (handle, key): (Handle, Value)| field(lua, &handle.0, &key))?;
     table.raw_set("field", field)?;
-    let describe =
-        lua.create_function(|_, handle: UserDataRef<Handle>| Ok(handle.0.to_string()))?;
+    let describe = lua.create_function(|_, handle: Handle| Ok(handle.0.to_string()))?;
     table.raw_set("describe", describe)
 }
 
@@ -88,59 +92,150 @@ const CLOSED: &str = "closed";
 /// Names that a script got wrong are shown to this many bytes.
 const LONGEST_NAME: usize = 64;
 
-fn add_sends(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
-    let shared = SharedHost::clone(host);
-    let send = move |lua: &Lua, args: (UserDataRef<Handle>, LuaString, bool, bool)| {
-        let (handle, data, framed, can_yield) = args;
-        let call = if framed { "conn:send" } else { "conn:send_raw" };
-        if let Some(problem) = shared.forbidden(call) {
-            return raised(lua, problem);
-        }
-        let conn = &handle.0;
-        let data = data.as_bytes();
-        let sent = if framed { conn.send(&data) } else { conn.send_raw(&data) };
-        match sent {
-            Ok(()) => Ok(DONE),
-            Err(SendError::Full) if shared.serves(conn) => {
-                let state = lua.current_thread().state() as usize;
-                let wait = Wait::Room(Rc::clone(conn));
-                Ok(match shared.wait(call, state, can_yield, wait) {
-                    None => WAIT,
-                    Some(_) => refused(SendError::Full.as_str()),
-                })
-            }
-            Err(problem) => Ok(refused(problem.as_str())),
-        }
-    };
-    table.raw_set("send", lua.create_function(send)?)?;
+/// The methods that are on the way of messages.
+static SEND: Method = Method {
+    name: "conn:send",
+    run: |host, call| send(host, call, |conn, data| conn.send(data)),
+    repeats: true,
+};
+static SEND_RAW: Method = Method {
+    name: "conn:send_raw",
+    run: |host, call| send(host, call, |conn, data| conn.send_raw(data)),
+    repeats: true,
+};
+static FLUSH: Method = Method { name: "conn:flush", run: flush, repeats: false };
+static READ: Method = Method { name: "conn:read", run: read, repeats: false };
 
+/// `methods(read_by)`: those methods by their names, where `read_by` serves a read that asks for
+/// more than a message; and `index(methods, other)`, the `__index` of connections.
+fn add_methods(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
+    method::prepare(lua)?;
+    table.raw_set("handle_key", method::key())?;
     let shared = SharedHost::clone(host);
-    let flush = move |lua: &Lua, (handle, can_yield): (UserDataRef<Handle>, bool)| {
-        if handle.0.is_gone() {
-            return Ok(refused(CLOSED));
-        }
-        if handle.0.is_flushed() {
-            return Ok(DONE);
-        }
-        let wait = Wait::Flushed(Rc::clone(&handle.0));
-        let state = lua.current_thread().state() as usize;
-        match shared.wait("conn:flush", state, can_yield, wait) {
-            None => Ok(WAIT),
-            Some(problem) => raised(lua, problem),
-        }
+    let methods = move |lua: &Lua, read_by: Function| {
+        let methods = lua.create_table()?;
+        methods.raw_set("send", method::function(lua, &SEND, &shared, None)?)?;
+        methods.raw_set("send_raw", method::function(lua, &SEND_RAW, &shared, None)?)?;
+        methods.raw_set("flush", method::function(lua, &FLUSH, &shared, None)?)?;
+        methods.raw_set("read", method::function(lua, &READ, &shared, Some(read_by))?)?;
+        Ok(methods)
     };
-    table.raw_set("flush", lua.create_function(flush)?)
+    table.raw_set("methods", lua.create_function(methods)?)?;
+    let index = |lua: &Lua, (methods, other): (Table, Function)| {
+        method::index_function(lua, &methods, &other)
+    };
+    table.raw_set("index", lua.create_function(index)?)
+}
+
+/// As the prelude says it of its own methods.
+#[cold]
+fn without_colon(name: &str) -> Reaction {
+    Reaction::Raised(format!("call it with a colon: {name}(...)"))
+}
+
+#[inline]
+fn send(
+    host: &SharedHost,
+    call: &method::Call<'_>,
+    send: impl Fn(&Rc<Conn>, &[u8]) -> Result<(), SendError>,
+) -> Reaction {
+    let Some(conn) = call.conn() else { return without_colon(call.name) };
+    let Some(data) = call.bytes(2) else {
+        let got = call.type_name(2);
+        return Reaction::Raised(format!("{} expects a string, got {got}", call.name));
+    };
+    if let Some(problem) = host.forbidden(call.name) {
+        return Reaction::Raised(problem);
+    }
+    match send(conn, data) {
+        Ok(()) => Reaction::Done,
+        Err(SendError::Full) if host.serves(conn) => {
+            let wait = Wait::Room(Rc::clone(conn));
+            match host.wait(call.name, call.coroutine(), call.can_yield(), wait) {
+                None => Reaction::Waits,
+                Some(_) => Reaction::Refused(SendError::Full.as_str()),
+            }
+        }
+        Err(problem) => Reaction::Refused(problem.as_str()),
+    }
+}
+
+fn flush(host: &SharedHost, call: &method::Call<'_>) -> Reaction {
+    let Some(conn) = call.conn() else { return without_colon(call.name) };
+    if let Some(problem) = host.forbidden(call.name) {
+        return Reaction::Raised(problem);
+    }
+    if conn.is_gone() {
+        return Reaction::Refused(CLOSED);
+    }
+    if conn.is_flushed() {
+        return Reaction::Done;
+    }
+    let wait = Wait::Flushed(Rc::clone(conn));
+    match host.wait(call.name, call.coroutine(), call.can_yield(), wait) {
+        None => Reaction::Waits,
+        Some(problem) => Reaction::Raised(problem),
+    }
+}
+
+/// A read of a message by the framing in force, or by one that is known by its text; one that asks
+/// for more is the prelude's.
+fn read(host: &SharedHost, call: &method::Call<'_>) -> Reaction {
+    let framing = match call.bytes(2) {
+        Some(text) => host.known_framings.borrow().get(text).cloned(),
+        None => None,
+    };
+    let by_itself = framing.as_ref().map_or(call.is_nil(2), |framing| !framing.takes_nothing());
+    if !by_itself || !call.is_nil(3) {
+        return Reaction::Other;
+    }
+    let Some(conn) = call.conn() else { return without_colon(call.name) };
+    if let Some(problem) = host.cannot_wait(call.name, call.coroutine(), call.can_yield()) {
+        return Reaction::Raised(problem);
+    }
+    if conn.read_at_once(framing.as_ref(), |message| call.give(message)) {
+        // As every message that a read waits for.
+        host.budget.borrow().renew();
+        return Reaction::Given;
+    }
+    match begin_read(host, conn, ReadSpec { framing, timeout: None }) {
+        Ok(()) => Reaction::Waits,
+        Err(NoRead::Over(word)) => Reaction::Refused(word),
+        Err(NoRead::Problem(problem)) => Reaction::Raised(problem),
+    }
+}
+
+/// Why a read does not begin.
+enum NoRead {
+    /// There is nothing more to read, and why.
+    Over(&'static str),
+    /// It is a mistake, of which this is the error.
+    Problem(String),
+}
+
+/// The running call, which can wait, is to wait for a message.
+fn begin_read(host: &SharedHost, conn: &Rc<Conn>, spec: ReadSpec) -> Result<(), NoRead> {
+    let ReadSpec { framing, timeout } = spec;
+    // Without a wait, so that a loop that takes no notice comes to the end of its budget.
+    if let Some(end) = conn.reads_over() {
+        return Err(NoRead::Over(end.as_str()));
+    }
+    let Some(reading) = Reading::begin(conn, framing) else {
+        return Err(NoRead::Problem(format!("conn:read: {conn} is already being read")));
+    };
+    *host.pending.borrow_mut() = Some(Wait::Read(reading, timeout));
+    Ok(())
 }
 
 fn add_read(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
-    let read = move |lua: &Lua, (handle, spec, can_yield): (UserDataRef<Handle>, Value, bool)| {
+    let read = move |lua: &Lua, (handle, spec, can_yield): (Handle, Value, bool)| {
         let conn = &handle.0;
         let state = lua.current_thread().state() as usize;
         if let Some(problem) = shared.cannot_wait("conn:read", state, can_yield) {
             return raised(lua, problem);
         }
-        let ReadSpec { framing, timeout } = if spec.is_nil() {
+        let spec = if spec.is_nil() {
             ReadSpec::default()
         } else {
             let Some(generation) = shared.generation() else { return Ok(refused(CLOSED)) };
@@ -149,19 +244,13 @@ fn add_read(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
                 Err(problem) => return raised(lua, format!("conn:read: {problem}")),
             }
         };
-        if framing.as_ref().is_some_and(|framing| framing.takes_nothing()) {
+        if spec.framing.as_ref().is_some_and(|framing| framing.takes_nothing()) {
             return Ok((Value::String(lua.create_string("")?), None));
         }
-        // Without a wait, so that a loop that takes no notice comes to the end of its budget.
-        if let Some(end) = conn.reads_over() {
-            return Ok(refused(end.as_str()));
-        }
-        let Some(reading) = Reading::begin(conn, framing) else {
-            return raised(lua, format!("conn:read: {conn} is already being read"));
-        };
-        match shared.wait("conn:read", state, can_yield, Wait::Read(reading, timeout)) {
-            None => Ok(WAIT),
-            Some(problem) => raised(lua, problem),
+        match begin_read(&shared, conn, spec) {
+            Ok(()) => Ok(WAIT),
+            Err(NoRead::Over(word)) => Ok(refused(word)),
+            Err(NoRead::Problem(problem)) => raised(lua, problem),
         }
     };
     table.raw_set("read", lua.create_function(read)?)
@@ -169,7 +258,7 @@ fn add_read(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
 
 fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
-    let set_framing = move |lua: &Lua, (handle, spec): (UserDataRef<Handle>, Value)| {
+    let set_framing = move |lua: &Lua, (handle, spec): (Handle, Value)| {
         let conn = &handle.0;
         let is_closed = is_closed(conn);
         let Some(generation) = shared.generation() else { return Ok(refused(CLOSED)) };
@@ -186,7 +275,7 @@ fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()>
     };
     table.raw_set("set_framing", lua.create_function(set_framing)?)?;
 
-    let set_idle_timeout = |_: &Lua, (handle, seconds): (UserDataRef<Handle>, Option<f64>)| {
+    let set_idle_timeout = |_: &Lua, (handle, seconds): (Handle, Option<f64>)| {
         if is_closed(&handle.0) {
             return Ok(refused(CLOSED));
         }
@@ -202,7 +291,7 @@ fn add_settings(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()>
     };
     table.raw_set("set_idle_timeout", lua.create_function(set_idle_timeout)?)?;
 
-    let option = |lua: &Lua, args: (UserDataRef<Handle>, LuaString, Value)| {
+    let option = |lua: &Lua, args: (Handle, LuaString, Value)| {
         let (handle, name, value) = args;
         let name = name.to_string_lossy();
         let Some(knob) = Knob::from_name(&name) else {
@@ -256,7 +345,7 @@ fn knob_value(value: &Value) -> Option<KnobValue> {
 
 fn add_topics(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     let shared = SharedHost::clone(host);
-    let subscribe = move |_: &Lua, (handle, topic): (UserDataRef<Handle>, LuaString)| {
+    let subscribe = move |_: &Lua, (handle, topic): (Handle, LuaString)| {
         let Some(site) = &shared.site else { return Ok(DONE) };
         if !handle.0.is_open() {
             return Ok(refused(CLOSED));
@@ -266,7 +355,7 @@ fn add_topics(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     };
     table.raw_set("subscribe", lua.create_function(subscribe)?)?;
     let shared = SharedHost::clone(host);
-    let unsubscribe = move |_: &Lua, (handle, topic): (UserDataRef<Handle>, LuaString)| {
+    let unsubscribe = move |_: &Lua, (handle, topic): (Handle, LuaString)| {
         let Some(site) = &shared.site else { return Ok(DONE) };
         if !handle.0.is_open() {
             return Ok(refused(CLOSED));
@@ -278,7 +367,7 @@ fn add_topics(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
 }
 
 fn add_orders(lua: &Lua, table: &Table) -> mlua::Result<()> {
-    let order = |_: &Lua, (handle, order): (UserDataRef<Handle>, LuaString)| {
+    let order = |_: &Lua, (handle, order): (Handle, LuaString)| {
         match &*order.as_bytes() {
             b"close" => handle.0.close(),
             b"reset" => handle.0.reset(),

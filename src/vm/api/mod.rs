@@ -13,7 +13,6 @@ mod text;
 use mlua::chunk::Compiler;
 use mlua::{Function, Lua, Table, Thread};
 
-pub(super) use conn::Handle;
 pub(super) use core::environment_key;
 pub use server::deliver;
 

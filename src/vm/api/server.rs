@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mlua::{Lua, LuaString, Table, UserDataRef, Value};
+use mlua::{Lua, LuaString, Table, Value};
 use tracing::warn;
 
 use super::conn::Handle;
 use crate::conn::{Conn, Reason, SendError};
 use crate::hub::{self, IncrError, Publication, Target};
 use crate::vm::host::{LONGEST_TIME, SharedHost, Site};
+use crate::vm::raw::method;
 
 pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     add_basics(lua, table, host)?;
@@ -64,7 +65,7 @@ fn add_crowd(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
             let known = shared.objects.borrow().get(&conn.id).cloned();
             match known {
                 Some(object) => list.raw_push(object.value(lua)?)?,
-                None => list.raw_push(lua.create_userdata(Handle(Rc::clone(conn)))?)?,
+                None => list.raw_push(method::handle(lua, conn)?)?,
             }
         }
         Ok(list)
@@ -72,7 +73,7 @@ fn add_crowd(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     table.raw_set("connections", lua.create_function(connections)?)?;
 
     let shared = SharedHost::clone(host);
-    let publish = move |_: &Lua, args: (LuaString, LuaString, Option<UserDataRef<Handle>>)| {
+    let publish = move |_: &Lua, args: (LuaString, LuaString, Option<Handle>)| {
         let (topic, data, except) = args;
         let Some(site) = &shared.site else { return Ok(true) };
         let except = except.map(|handle| handle.0.id);
@@ -85,7 +86,7 @@ fn add_crowd(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
     table.raw_set("publish", lua.create_function(publish)?)?;
 
     let shared = SharedHost::clone(host);
-    let broadcast = move |_: &Lua, args: (LuaString, Option<UserDataRef<Handle>>)| {
+    let broadcast = move |_: &Lua, args: (LuaString, Option<Handle>)| {
         let (data, except) = args;
         let Some(site) = &shared.site else { return Ok(true) };
         let except = except.map(|handle| handle.0.id);

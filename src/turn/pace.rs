@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::turn::{LastLook, Turn};
+use super::{LastLook, Turn};
 
 /// A turn in which calls took longer than this ends after the one that is running, so that slow
 /// calls hold others up by one of them and not by eight.
@@ -18,7 +18,8 @@ const MESSAGES_PER_LOOK: usize = 16;
 const STEPS_PER_LOOK: usize = 4;
 
 /// One turn of a session.
-pub(super) struct Pace {
+#[derive(Clone, Copy)]
+pub struct Pace {
     turn: Turn,
     began: Option<Instant>,
     messages: usize,
@@ -27,20 +28,30 @@ pub(super) struct Pace {
 
 impl Pace {
     /// A turn begins.
-    pub(super) fn begin(last_look: &LastLook) -> Self {
+    #[must_use]
+    pub fn begin(last_look: &LastLook) -> Self {
         Self { turn: last_look.begin(), began: None, messages: 0, steps: 0 }
     }
 
     /// Whether one more message is answered in this turn; the first one always is.
-    pub(super) fn admits_message(&mut self, last_look: &LastLook) -> bool {
+    pub fn admits_message(&mut self, last_look: &LastLook) -> bool {
         self.messages += 1;
-        self.messages == 1
-            || !last_look.is_over(self.turn)
-                && (!self.messages.is_multiple_of(MESSAGES_PER_LOOK) || !self.is_long())
+        self.messages == 1 || self.admits_another(last_look)
+    }
+
+    /// Whether a read is given one more message in this turn, beside the one that every turn has.
+    pub fn admits_read(&mut self, last_look: &LastLook) -> bool {
+        self.messages += 1;
+        self.admits_another(last_look)
+    }
+
+    fn admits_another(&mut self, last_look: &LastLook) -> bool {
+        !last_look.is_over(self.turn)
+            && (!self.messages.is_multiple_of(MESSAGES_PER_LOOK) || !self.is_long())
     }
 
     /// Whether the turn is over after one more step.
-    pub(super) fn is_over(&mut self, last_look: &LastLook) -> bool {
+    pub fn is_over(&mut self, last_look: &LastLook) -> bool {
         self.steps += 1;
         last_look.is_over(self.turn) || self.steps.is_multiple_of(STEPS_PER_LOOK) && self.is_long()
     }

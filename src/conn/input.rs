@@ -3,12 +3,12 @@
 
 use std::rc::{Rc, Weak};
 
-use crate::conn::Conn;
+use super::Conn;
 use crate::frame::{Decoded, FrameError, Framing, Progress};
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Input {
+pub struct Input {
     bytes: Vec<u8>,
     /// How many of the first bytes are done with.
     start: usize,
@@ -22,17 +22,17 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.start == self.bytes.len()
     }
 
     /// Whether the peer has ended its side.
-    pub(super) fn has_ended(&self) -> bool {
+    pub fn has_ended(&self) -> bool {
         self.ended
     }
 
     /// The peer has ended its side.
-    pub(super) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.ended = true;
     }
 
@@ -45,7 +45,7 @@ impl Input {
     }
 
     /// The first message of `rest`, which begins at the first byte that is not done with.
-    pub(super) fn decode(
+    pub fn decode(
         &mut self,
         framing: &Rc<Framing>,
         rest: &[u8],
@@ -59,13 +59,13 @@ impl Input {
     }
 
     /// How many bytes the framing has skipped without a message.
-    pub(super) fn take_skipped(&mut self) -> usize {
+    pub fn take_skipped(&mut self) -> usize {
         self.progress.take_skipped()
     }
 
     /// Whether bytes were skipped when a message was last looked for in vain: to be asked before
     /// more of them, or the end, are waited for.
-    pub(super) fn has_skipped(&self) -> bool {
+    pub fn has_skipped(&self) -> bool {
         self.skipped
     }
 
@@ -77,20 +77,20 @@ impl Input {
     }
 
     /// Lends what is kept, less what is done with.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    pub fn take(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.drain(..std::mem::take(&mut self.start));
         bytes
     }
 
     /// Takes back what was lent; its first `used` bytes are done with.
-    pub(super) fn put_back(&mut self, bytes: Vec<u8>, used: usize) {
+    pub fn put_back(&mut self, bytes: Vec<u8>, used: usize) {
         self.bytes = bytes;
         self.start = used;
     }
 
     /// Keeps `bytes` behind what is there.
-    pub(super) fn keep(&mut self, bytes: &[u8], conn: &Conn) {
+    pub fn keep(&mut self, bytes: &[u8], conn: &Conn) {
         if bytes.is_empty() {
             return self.release(conn);
         }
@@ -104,7 +104,7 @@ impl Input {
     }
 
     /// Whether what is kept has a message; it stays.
-    pub(super) fn has_message(&mut self, framing: &Rc<Framing>) -> Result<bool, FrameError> {
+    pub fn has_message(&mut self, framing: &Rc<Framing>) -> Result<bool, FrameError> {
         if self.is_empty() {
             return Ok(false);
         }
@@ -119,7 +119,7 @@ impl Input {
     }
 
     /// Takes the first message by `framing` into `buffer`; says whether there is one.
-    pub(super) fn take_message(
+    pub fn take_message(
         &mut self,
         framing: &Rc<Framing>,
         conn: &Conn,
@@ -147,6 +147,31 @@ impl Input {
         decoded.map(|decoded| decoded.is_some())
     }
 
+    /// Hands the first message by `framing` to `take`, where it lies, and says whether there is
+    /// one; what else there is to be said of the bytes is left to [`Input::take_message`].
+    pub(super) fn hand_message(
+        &mut self,
+        framing: &Rc<Framing>,
+        conn: &Conn,
+        take: impl FnOnce(&[u8]),
+    ) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        self.follow(framing);
+        let rest = &self.bytes[self.start..];
+        let Ok(Some(decoded)) = framing.decode(&mut self.progress, rest, self.ended) else {
+            self.drop_skipped();
+            return false;
+        };
+        self.progress = Progress::default();
+        self.start += decoded.consumed;
+        // The last: it may find no memory, and does not come back then.
+        take(decoded.message.bytes(rest));
+        self.release(conn);
+        true
+    }
+
     /// Gives back a buffer in which nothing is left.
     fn release(&mut self, conn: &Conn) {
         if self.is_empty() && self.bytes.capacity() > 0 {
@@ -156,7 +181,7 @@ impl Input {
     }
 
     /// The stream has ended: what is left is a part of a message.
-    pub(super) fn drop_rest(&mut self, conn: &Conn) {
+    pub fn drop_rest(&mut self, conn: &Conn) {
         if !self.is_empty() {
             let error = FrameError::Cut { bytes: self.bytes.len() - self.start };
             conn.note_frame_error(&error);
