@@ -2,7 +2,7 @@
 //! Sessions and datagram sockets call a [`Handler`]; `vm` implements it; tests use one in Rust.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -171,8 +171,9 @@ pub trait Handler {
         Version { number: self.generation(), hash: self.hash() }
     }
 
-    /// Resolves when `call` can no longer go on, whatever it waits for.
-    fn given_up(&self, call: &Self::Call) -> impl Future<Output = ()>;
+    /// Resolves when `call` can no longer go on, whatever it waits for. Made once for a call, at its
+    /// first wait.
+    fn given_up(&self, call: &Self::Call) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// Whether tasks that callbacks of `conn` have spawned are at work; it is woken when the last
     /// of them ends.
@@ -211,6 +212,7 @@ pub async fn finish<H: Handler>(handler: &H, conn: &Rc<Conn>, step: Step<H::Call
 /// Goes on with a callback to its end, waits included.
 pub async fn follow<H: Handler>(handler: &H, mut step: Step<H::Call>) -> Outcome {
     let mut turn = Turn::begin();
+    let mut given_up = None;
     loop {
         match step {
             Step::Done(outcome) => return outcome,
@@ -223,11 +225,15 @@ pub async fn follow<H: Handler>(handler: &H, mut step: Step<H::Call>) -> Outcome
                     yield_now().await;
                     turn = Turn::begin();
                 }
-                let (woken, read) = tokio::select! {
-                    biased;
-                    woken = wait_for(wait) => woken,
-                    () = handler.given_up(&call) => (Woken::Closed, None),
-                };
+                let given_up = given_up.get_or_insert_with(|| handler.given_up(&call));
+                let mut waiting = pin!(wait_for(wait));
+                let (woken, read) = poll_fn(|context| match waiting.as_mut().poll(context) {
+                    Poll::Pending => {
+                        given_up.as_mut().poll(context).map(|()| (Woken::Closed, None))
+                    }
+                    woken => woken,
+                })
+                .await;
                 step = handler.resume(call, &woken);
                 if let (Woken::Received(Received::Message(buffer)), Some(conn)) = (woken, read) {
                     conn.recycle(buffer);

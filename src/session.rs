@@ -214,6 +214,9 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         if self.service.is_draining() {
             self.conn.end_reads(ReadEnd::Shutdown);
         }
+        if self.is_read_dry() && self.poll_dry_read(context) {
+            return Poll::Ready(Progress::Made);
+        }
         if let Some(progress) = self.poll_call(context, pace) {
             return Poll::Ready(progress);
         }

@@ -118,6 +118,16 @@ impl Input {
         found.map(|found| found.is_some())
     }
 
+    /// Whether nothing is kept, so that `framing` certainly finds no message before more arrives.
+    pub fn lacks_bytes(&mut self, framing: &Framing) -> bool {
+        let lacks =
+            self.is_empty() && !self.ended && !framing.is_function() && !framing.takes_nothing();
+        if lacks {
+            self.skipped = false;
+        }
+        lacks
+    }
+
     /// Takes the first message by `framing` into `buffer`; says whether there is one.
     pub fn take_message(
         &mut self,

@@ -164,6 +164,27 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         }
     }
 
+    /// Whether a callback waits, a read does, and nothing is kept for it.
+    pub(super) fn is_read_dry(&self) -> bool {
+        self.call.is_some()
+            && self.input.is_empty()
+            && self.conn.is_being_read()
+            && self.conn.ordered_end().is_none()
+    }
+
+    /// Reads for that and answers it: mostly a session is woken for this, and its callback has
+    /// nothing to do before. Says whether something has arrived.
+    pub(super) fn poll_dry_read(&mut self, context: &mut Context<'_>) -> bool {
+        match self.poll_arrival(context) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(())) if self.conn.has_room() => drop(self.answer_read()),
+            Poll::Ready(Ok(())) => {}
+            // The callback sees it, and comes to its end.
+            Poll::Ready(Err(reason)) => self.conn.break_off(reason),
+        }
+        true
+    }
+
     /// Answers the read that waits, once a message is there.
     pub(super) fn poll_read_request(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
         if self.answer_read() {
@@ -208,6 +229,9 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
 
     /// Takes one message of what is kept, in a buffer of its own.
     fn message_for(&mut self, framing: &Rc<Framing>) -> Result<Option<Vec<u8>>, Reason> {
+        if self.input.lacks_bytes(framing) {
+            return Ok(None);
+        }
         let mut buffer = self.conn.buffer();
         match self.input.take_message(framing, &self.conn, &mut buffer) {
             Ok(true) => Ok(Some(buffer)),

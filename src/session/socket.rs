@@ -33,19 +33,24 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
 
     /// Reads what is there into what is kept; pending where nothing is.
     pub(super) fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        if let Poll::Ready(arrived) = self.poll_arrival(context) {
+            return Poll::Ready(arrived);
+        }
+        match ready!(self.poll_idle(context)) {
+            Progress::Made => Poll::Ready(Ok(())),
+            Progress::End(reason) => Poll::Ready(Err(reason)),
+        }
+    }
+
+    /// As [`Self::poll_fill`], without a look at how long it has been silent.
+    pub(super) fn poll_arrival(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Reason>> {
         let service = Rc::clone(&self.service);
         let mut scratch = service.scratch.borrow_mut();
         match self.poll_read(context, &mut scratch) {
             Poll::Ready(Ok(0)) => self.input.end(),
             Poll::Ready(Ok(length)) => self.input.keep(&scratch[..length], &self.conn),
             Poll::Ready(Err(reason)) => return Poll::Ready(Err(reason)),
-            Poll::Pending => {
-                drop(scratch);
-                return match ready!(self.poll_idle(context)) {
-                    Progress::Made => Poll::Ready(Ok(())),
-                    Progress::End(reason) => Poll::Ready(Err(reason)),
-                };
-            }
+            Poll::Pending => return Poll::Pending,
         }
         self.note_activity();
         Poll::Ready(Ok(()))

@@ -92,8 +92,8 @@ impl Handler for Upper {
         "".into()
     }
 
-    async fn given_up(&self, _: &Rc<Conn>) {
-        std::future::pending::<()>().await;
+    fn given_up(&self, _: &Rc<Conn>) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(std::future::pending())
     }
 
     fn has_tasks(&self, _: &Conn) -> bool {

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +80,7 @@ pub(super) struct Host {
     /// Where the running call comes from.
     pub(super) origin: RefCell<Rc<Origin>>,
     /// The objects that scripts hold for open connections, by the connection's id.
-    pub(super) objects: RefCell<HashMap<u64, Rc<Pinned>>>,
+    pub(super) objects: RefCell<HashMap<u64, Rc<Pinned>, BuildHasherDefault<IdHasher>>>,
     /// Timers, tasks and outgoing connections.
     pub(super) tasks: Rc<Tasks>,
     /// The worker; none in a trial.
@@ -113,6 +114,25 @@ pub(super) struct Label {
     pub(super) number: u64,
     /// The first digits of its content's hash.
     pub(super) hash: Arc<str>,
+}
+
+/// Hashes the ids of connections, which count up and are chosen by nobody.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // Odd, so that ids in a row differ in their low bits still, and now in their high ones too.
+        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Longer times are cut to this many seconds: a hundred years, which every clock can hold.

@@ -394,6 +394,11 @@ impl Machine {
         self.retirement.cancelled().await;
     }
 
+    /// As [`Machine::retirement`], for a call that waits and does not hold the VM by this.
+    pub(super) fn own_retirement(&self) -> impl Future<Output = ()> + use<> {
+        self.retirement.clone().cancelled_owned()
+    }
+
     /// Collects everything that can be.
     pub(super) fn collect(&self) -> Memory {
         // A failure shows in what is used.

@@ -21,6 +21,7 @@ mod trouble;
 mod value;
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -324,8 +325,8 @@ impl Handler for Vm {
         Arc::clone(&self.live.borrow().label().hash)
     }
 
-    async fn given_up(&self, call: &Call) {
-        call.subject.generation.machine.retirement().await;
+    fn given_up(&self, call: &Call) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(call.subject.generation.machine.own_retirement())
     }
 
     fn has_tasks(&self, conn: &Conn) -> bool {
