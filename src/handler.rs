@@ -231,7 +231,7 @@ pub async fn follow<H: Handler>(handler: &H, mut step: Step<H::Call>) -> Outcome
                     Poll::Pending => {
                         given_up.as_mut().poll(context).map(|()| (Woken::Closed, None))
                     }
-                    woken => woken,
+                    woken @ Poll::Ready(_) => woken,
                 })
                 .await;
                 step = handler.resume(call, &woken);

@@ -11,7 +11,8 @@
 //! 5. [`vm::Vm`] calls `on_message` of the live [`vm::Generation`] in a coroutine, under a CPU
 //!    budget and a memory limit, and puts what it returns into the connection's outbox.
 //! 6. A callback that waits comes back as [`handler::Step::Wait`]; the session goes on with it
-//!    when the wait is over. Until then it reads only where the callback asks for a message.
+//!    when the wait is over. Until then it reads only where the callback asks for a message,
+//!    and what it has read already the callback gets at once.
 //! 7. The session writes the outbox once all of that is done.
 //!
 //! What crosses workers, `server.shared` and what is published, goes through the [`hub`].

@@ -26,6 +26,11 @@ const HINTED_MESSAGES: u32 = 1000;
 /// What one read takes at most, and so the largest raw message.
 pub const READ_SIZE: usize = 64 * 1024;
 
+/// Whether messages are logged.
+pub fn logs_messages() -> bool {
+    enabled!(tracing::Level::DEBUG)
+}
+
 /// See the module.
 pub struct Service<H> {
     /// Answers the events.
@@ -114,14 +119,9 @@ impl<H: Handler> Service<H> {
         self.idle_timeout.or_else(|| self.handler.rules().idle_timeout)
     }
 
-    /// Whether messages are logged.
-    pub fn logs_messages(&self) -> bool {
-        enabled!(tracing::Level::DEBUG)
-    }
-
     /// Logs a message that arrived, where that is asked for.
     pub fn log_message(&self, conn: &Conn, message: &[u8]) {
-        if !self.logs_messages() {
+        if !logs_messages() {
             return;
         }
         let generation = self.handler.generation();

@@ -120,8 +120,7 @@ impl Input {
 
     /// Whether nothing is kept, so that `framing` certainly finds no message before more arrives.
     pub fn lacks_bytes(&mut self, framing: &Framing) -> bool {
-        let lacks =
-            self.is_empty() && !self.ended && !framing.is_function() && !framing.takes_nothing();
+        let lacks = self.is_empty() && !self.ended && !framing.takes_nothing();
         if lacks {
             self.skipped = false;
         }
@@ -198,5 +197,25 @@ impl Input {
             self.start = self.bytes.len();
         }
         self.release(conn);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+mod tests {
+    use super::*;
+    use crate::frame::Spec;
+
+    #[test]
+    fn nothing_is_enough_at_the_end_and_for_empty_messages_only() {
+        let framing = |spec: &str| Spec::parse(spec).unwrap().once(1024);
+        let mut input = Input { skipped: true, ..Input::default() };
+        assert!(!input.lacks_bytes(&framing("fixed:0")));
+        assert!(input.lacks_bytes(&framing("line")));
+        assert!(!input.has_skipped(), "there is nothing to look at once more");
+        input.end();
+        assert!(!input.lacks_bytes(&framing("all")));
+        let mut input = Input { bytes: b"x".to_vec(), ..Input::default() };
+        assert!(!input.lacks_bytes(&framing("line")));
     }
 }

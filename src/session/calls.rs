@@ -10,6 +10,7 @@ use super::{Call, Conversation, Progress, Session};
 use crate::conn::{Lent, Reason};
 use crate::handler::{Event, Handler, Kind, Outcome, Step, finish, serve_penalty};
 use crate::net::Stream;
+use crate::service::logs_messages;
 use crate::turn::Pace;
 
 impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
@@ -39,7 +40,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     /// Lends what was read to the callback that is about to be polled; a message that is to be
     /// logged is not handed over so.
     fn lend(&mut self, pace: Pace) {
-        if self.input.is_empty() || self.service.logs_messages() {
+        if self.input.is_empty() || logs_messages() {
             return;
         }
         self.conn.lend(Lent {

@@ -15,7 +15,7 @@ const LOOP: &str = "while true do
 #[test]
 fn many_lines_are_answered_in_order() {
     let server = Server::builder().script(&session("framing = \"line\",", LOOP)).start();
-    let lines: String = (0..20_000).map(|n| format!("{n}\n")).collect();
+    let lines = (0..20_000).map(|n| n.to_string()).collect::<Vec<_>>().join("\n") + "\n";
     server.tcp().exchange(lines.as_bytes(), lines.as_bytes());
 }
 

@@ -93,14 +93,11 @@ const CLOSED: &str = "closed";
 const LONGEST_NAME: usize = 64;
 
 /// The methods that are on the way of messages.
-static SEND: Method = Method {
-    name: "conn:send",
-    run: |host, call| send(host, call, |conn, data| conn.send(data)),
-    repeats: true,
-};
+static SEND: Method =
+    Method { name: "conn:send", run: |host, call| send(host, call, Conn::send), repeats: true };
 static SEND_RAW: Method = Method {
     name: "conn:send_raw",
-    run: |host, call| send(host, call, |conn, data| conn.send_raw(data)),
+    run: |host, call| send(host, call, Conn::send_raw),
     repeats: true,
 };
 static FLUSH: Method = Method { name: "conn:flush", run: flush, repeats: false };

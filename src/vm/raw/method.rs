@@ -25,8 +25,8 @@ use crate::vm::host::SharedHost;
 /// The tag of the userdata that holds a connection.
 const CONN: c_int = 1;
 
-/// The tag of the userdata that holds the host of a VM; it is an upvalue, which no script sees.
-const HOST: c_int = 2;
+/// The tag of the userdata that holds a method and its host; it is an upvalue, which no script sees.
+const BOUND: c_int = 2;
 
 /// Its address is the key.
 static KEY: u8 = 0;
@@ -47,7 +47,7 @@ pub(in crate::vm) fn prepare(lua: &Lua) -> mlua::Result<()> {
     let _: Value = unsafe {
         lua.exec_raw((), |state| {
             ffi::lua_setuserdatadtor(state, CONN, Some(drop_held::<Rc<Conn>>));
-            ffi::lua_setuserdatadtor(state, HOST, Some(drop_held::<SharedHost>));
+            ffi::lua_setuserdatadtor(state, BOUND, Some(drop_held::<Bound>));
         })?
     };
     Ok(())
@@ -64,11 +64,11 @@ unsafe extern "C" fn drop_held<T>(_: *mut ffi::lua_State, held: *mut c_void) {
 /// # Safety
 /// `T` is the type that belongs to `tag`, and `state` runs within a protected call.
 unsafe fn hold<T: Clone>(state: *mut ffi::lua_State, value: &T, tag: c_int) {
-    // SAFETY: as above; the userdata has the size of a pointer, which both types have, and Luau
-    // aligns it to more. Where there is no memory nothing is written.
+    // SAFETY: as above; the userdata has the size of the type, whose pointers need no more than the
+    // alignment that Luau gives. Where there is no memory nothing is written.
     unsafe {
-        ffi::lua_newuserdatatagged(state, size_of::<T>(), tag).cast::<T>().write(value.clone())
-    };
+        ffi::lua_newuserdatatagged(state, size_of::<T>(), tag).cast::<T>().write(value.clone());
+    }
 }
 
 /// A handle of `conn`.
@@ -96,6 +96,13 @@ pub(in crate::vm) struct Method {
     pub(in crate::vm) run: for<'a> fn(&SharedHost, &Call<'a>) -> Reaction,
     /// It is run once more when what it waited for is there; else that is its result.
     pub(in crate::vm) repeats: bool,
+}
+
+/// A method of the connections of one VM.
+#[derive(Clone)]
+struct Bound {
+    method: &'static Method,
+    host: SharedHost,
 }
 
 /// How a method ends, or goes on.
@@ -181,9 +188,8 @@ impl<'a> Call<'a> {
     }
 }
 
-const METHOD: c_int = ffi::lua_upvalueindex(1);
-const HOLDER: c_int = ffi::lua_upvalueindex(2);
-const OTHER: c_int = ffi::lua_upvalueindex(3);
+const HOLDER: c_int = ffi::lua_upvalueindex(1);
+const OTHER: c_int = ffi::lua_upvalueindex(2);
 
 /// The Lua function of `method`, which goes on with `other` where it says so.
 pub(in crate::vm) fn function(
@@ -192,15 +198,14 @@ pub(in crate::vm) fn function(
     host: &SharedHost,
     other: Option<Function>,
 ) -> mlua::Result<Function> {
-    // SAFETY: `exec_raw` protects the call. The closure takes the three values from the stack and
-    // is the one result.
+    let bound = Bound { method, host: SharedHost::clone(host) };
+    // SAFETY: `exec_raw` protects the call. The closure takes the two values from the stack and is
+    // the one result.
     unsafe {
         lua.exec_raw(other, |state| {
-            ffi::lua_pushlightuserdata(state, (&raw const *method).cast_mut().cast());
+            hold(state, &bound, BOUND);
             ffi::lua_insert(state, 1);
-            hold(state, host, HOST);
-            ffi::lua_insert(state, 2);
-            ffi::lua_pushcclosurek(state, run, c"conn".as_ptr(), 3, Some(go_on));
+            ffi::lua_pushcclosurek(state, run, c"conn".as_ptr(), 2, Some(go_on));
         })
     }
 }
@@ -220,7 +225,7 @@ unsafe extern "C-unwind" fn go_on(state: *mut ffi::lua_State, _status: c_int) ->
             if count == 0 { null_mut() } else { ffi::lua_tolightuserdatatagged(state, -1, ANSWER) };
         // The results of the other function.
         let Some(Answer { arguments }) = answer.cast::<Answer<'_>>().as_ref() else { return count };
-        let method = &*ffi::lua_tolightuserdata(state, METHOD).cast::<Method>();
+        let Bound { method, .. } = bound(state);
         if method.repeats && matches!(arguments, [Argument::Boolean(true)]) {
             ffi::lua_pop(state, 1);
             return react(state, count - 1);
@@ -229,17 +234,24 @@ unsafe extern "C-unwind" fn go_on(state: *mut ffi::lua_State, _status: c_int) ->
     }
 }
 
+/// The method that runs.
+///
+/// # Safety
+/// `state` runs a function made by `function`, which lives for `'a`.
+unsafe fn bound<'a>(state: *mut ffi::lua_State) -> &'a Bound {
+    // SAFETY: the upvalue is as `function` has set it, and scripts cannot change it.
+    unsafe { &*ffi::lua_touserdatatagged(state, HOLDER, BOUND).cast() }
+}
+
 /// Runs the method with the `count` arguments on the stack.
 ///
 /// # Safety
 /// `state` runs a function made by `function`.
 unsafe fn react(state: *mut ffi::lua_State, count: c_int) -> c_int {
-    // SAFETY: the upvalues are as `function` has set them, and scripts cannot change them. The
-    // connection lives as long as its handle, which the table at 1 holds: a method calls no code
+    // SAFETY: the connection lives as long as its handle, which the table at 1 holds: a method calls no code
     // of a script that could take it out. There is room for `LUA_MINSTACK` values.
     unsafe {
-        let method: &'static Method = &*ffi::lua_tolightuserdata(state, METHOD).cast();
-        let host = &*ffi::lua_touserdatatagged(state, HOLDER, HOST).cast::<SharedHost>();
+        let Bound { method, host } = bound(state);
         let mut conn = None;
         if ffi::lua_type(state, 1) == ffi::LUA_TTABLE {
             ffi::lua_rawgetptagged(state, 1, key_pointer(), 0);
