@@ -1,5 +1,6 @@
 //! What a connection has for its reader: the one `read` that may be under way, and the datagrams
-//! of a peer that wait for it or for `on_message`. The bytes of a stream wait in its session, see `ahead`.
+//! of a peer that wait for it or for `on_message`. The bytes of a stream wait in its session, see
+//! `ahead`.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
