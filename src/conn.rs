@@ -1,7 +1,7 @@
 //! A connection as both sides see it: what the session serves and what a script holds as `conn`.
 //! Owns identity, the framing in force and the orders a script gives (close, reset, half-close);
-//! what waits to be sent is in `outbox`, what waits to be read in `inbox`, and in `input` where it is
-//! bytes of a stream. Knows no socket and no Lua.
+//! what waits to be sent is in `outbox`, what waits to be read in `inbox`, and in `input` where
+//! it is bytes of a stream. Knows no socket and no Lua.
 
 mod ahead;
 mod identity;

@@ -171,8 +171,8 @@ pub trait Handler {
         Version { number: self.generation(), hash: self.hash() }
     }
 
-    /// Resolves when `call` can no longer go on, whatever it waits for. Made once for a call, at its
-    /// first wait.
+    /// Resolves when `call` can no longer go on, whatever it waits for. Made once for a call, at
+    /// its first wait.
     fn given_up(&self, call: &Self::Call) -> Pin<Box<dyn Future<Output = ()>>>;
 
     /// Whether tasks that callbacks of `conn` have spawned are at work; it is woken when the last

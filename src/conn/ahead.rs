@@ -1,6 +1,6 @@
 //! What a session lends to the callback that it polls: the bytes that it has read and not handled.
 //! While it does, a read whose message is among them is answered at once, as often as the turn of
-//! the session allows. A read that has to wait, and one by anybody else, is answered by the session.
+//! the session allows. Who has to wait, and a read by anybody else, is answered by the session.
 //! All streams of a worker share one place for this, as one session is at work at a time.
 
 use std::cell::RefCell;

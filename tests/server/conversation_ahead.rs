@@ -1,5 +1,5 @@
-//! Messages that came together, and are read one by one without a wait between: what holds for those
-//! that a read waits for holds for them.
+//! Messages that came together, and are read one by one without a wait between: what holds for
+//! those that a read waits for holds for them.
 
 use crate::framed::session;
 use crate::support::Server;

@@ -4,8 +4,8 @@
 //!
 //! A script's object for a connection is a table that holds, under [`key`], a userdata with a tag
 //! that nothing else in the VM has, and in it the connection. A script may find both by going
-//! through the table, and may put them elsewhere: it has the connection then as before, and whatever
-//! else is under the key is refused by its tag.
+//! through the table, and may put them elsewhere: it has the connection then as before, and
+//! whatever else is under the key is refused by its tag.
 //!
 //! As in `stack`, a method calls no code of a script, and Luau's errors pass through its frames,
 //! which drop what they own.
@@ -25,7 +25,7 @@ use crate::vm::host::SharedHost;
 /// The tag of the userdata that holds a connection.
 const CONN: c_int = 1;
 
-/// The tag of the userdata that holds a method and its host; it is an upvalue, which no script sees.
+/// The tag of the userdata that holds a method and its host: an upvalue, which no script sees.
 const BOUND: c_int = 2;
 
 /// Its address is the key.
@@ -248,8 +248,8 @@ unsafe fn bound<'a>(state: *mut ffi::lua_State) -> &'a Bound {
 /// # Safety
 /// `state` runs a function made by `function`.
 unsafe fn react(state: *mut ffi::lua_State, count: c_int) -> c_int {
-    // SAFETY: the connection lives as long as its handle, which the table at 1 holds: a method calls no code
-    // of a script that could take it out. There is room for `LUA_MINSTACK` values.
+    // SAFETY: the connection lives as long as its handle, which the table at 1 holds: a method
+    // calls no code of a script that could take it out. There is room for `LUA_MINSTACK` values.
     unsafe {
         let Bound { method, host } = bound(state);
         let mut conn = None;
