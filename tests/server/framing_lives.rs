@@ -130,7 +130,7 @@ fn a_timer_from_before_a_reload_goes_back_to_the_framing_of_now() {
                  end)
                  return \"set\"
                end,
-               on_load = function(previous) server.state.go = previous end,
+               on_reload = function() server.state.go = true end,
              }}"
         )
     };
