@@ -49,8 +49,7 @@ pub struct Departures {
 }
 
 impl Departures {
-    /// Has what is queued for a connection leave with that of others, or at once where they have
-    /// waited long enough.
+    /// Has what is queued for a connection leave with that of others.
     pub fn add(&self, conn: &Rc<Conn>, gate: Rc<dyn Gate>) {
         let task = self.task.borrow();
         let Some(task) = &*task else { return gate.write_queue_of(conn) };
@@ -62,20 +61,16 @@ impl Departures {
         if count == 1 {
             self.since.set(Some(Turn::begin()));
             task.wake_by_ref();
-        } else if count == MOST || self.are_late() {
+        } else if count == MOST {
             self.see_off();
         }
     }
 
-    /// A call may have been slow: the replies of others do not wait for a second one.
+    /// Calls have run, and may have been slow: the replies of others do not wait for more of them.
     pub fn see_off_late(&self) {
-        if !self.waiting.borrow().is_empty() && self.are_late() {
+        if !self.waiting.borrow().is_empty() && self.since.get().is_some_and(Turn::is_over) {
             self.see_off();
         }
-    }
-
-    fn are_late(&self) -> bool {
-        self.since.get().is_some_and(Turn::is_over)
     }
 
     fn see_off(&self) {

@@ -149,9 +149,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             self.conn.set_at_work(true);
             let turn = self.poll_turn(context);
             self.conn.set_at_work(false);
-            if !self.quiet {
-                self.service.departures.see_off_late();
-            }
+            self.service.departures.see_off_late();
             turn
         })
     }
@@ -218,6 +216,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             return Poll::Ready(Progress::Made);
         }
         if let Some(progress) = self.poll_call(context, pace) {
+            pace.note_call();
             return Poll::Ready(progress);
         }
         if self.serves_from_input() && self.answer_read() {
@@ -247,6 +246,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
                     return Poll::Ready(Progress::End(reason));
                 }
                 if self.is_new_generation() {
+                    pace.note_call();
                     return Poll::Ready(self.enter_generation());
                 }
             } else if !self.conn.is_being_read() {

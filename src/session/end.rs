@@ -60,6 +60,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
                 Step::Done(Outcome::Done { .. } | Outcome::Rejected) => {}
                 step => drop(Box::pin(finish(&service.handler, &conn, step)).await),
             }
+            service.departures.see_off_late();
         }
         let Some(stream) = stream else { return };
         stream.close_without_waiting();

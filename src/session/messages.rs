@@ -32,6 +32,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             return Poll::Pending;
         }
         if let Some(message) = self.conn.take_unseen() {
+            pace.note_call();
             return Poll::Ready(self.start(Event::Message(&message)));
         }
         // A script whose callbacks all are there before the first bytes enters here at once.
@@ -73,7 +74,10 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             Poll::Ready(Err(reason)) => return Poll::Ready(Progress::End(reason)),
             Poll::Pending => {
                 drop(scratch);
-                return self.poll_idle(context);
+                let idle = ready!(self.poll_idle(context));
+                // `on_idle` may wait, or have failed.
+                self.quiet = false;
+                return Poll::Ready(idle);
             }
         };
         if length == 0 {

@@ -33,6 +33,12 @@ impl Pace {
         Self { turn: last_look.begin(), began: None, messages: 0, steps: 0 }
     }
 
+    /// A call has run in this turn otherwise than for a message that was admitted: the next one is
+    /// not the first.
+    pub fn note_call(&mut self) {
+        self.messages += 1;
+    }
+
     /// Whether one more message is answered in this turn; the first one always is.
     pub fn admits_message(&mut self, last_look: &LastLook) -> bool {
         self.messages += 1;

@@ -176,7 +176,8 @@ impl Machine {
         let coroutine = self.coroutines.borrow_mut().take();
         let coroutine = coroutine.map_err(|error| self.no_room(&error))?;
         let running = self.enter(origin, conn, &coroutine);
-        let resumed = self.caller.call(&coroutine, function, arguments);
+        let used = self.lua.used_memory();
+        let resumed = self.caller.call(&coroutine, function, arguments, used);
         drop(running);
         self.leave(origin, coroutine, resumed)
     }

@@ -203,15 +203,17 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Calls `function` in a coroutine from `Coroutines::take`.
+    /// Calls `function` in a coroutine from `Coroutines::take`, while `used` bytes count for the
+    /// limit of the heap.
     pub(super) fn call(
         self,
         coroutine: &Coroutine,
         function: &Pinned,
         arguments: &[Argument<'_>],
+        used: usize,
     ) -> Resumed {
         debug_assert_eq!(function.main, self.main, "a function of another VM");
-        if self.has_room_for(arguments) {
+        if self.has_room_for(arguments, used) {
             // SAFETY: the coroutine is empty, so there is room for the function and the arguments
             // on its stack, and there is for the strings among them in the heap.
             let count = unsafe {
@@ -233,11 +235,11 @@ impl Caller {
     /// Whether pushing these arguments certainly does not fail for want of memory. Beside their
     /// bytes it may take a page of objects and a larger table of all strings: at most half of
     /// what is used, as a string takes 32 bytes or more and its place in a doubled table 16.
-    /// Within the limit only the system can refuse memory, and that ends the process anyway.
-    fn has_room_for(self, arguments: &[Argument<'_>]) -> bool {
+    /// Within the limit only the system can refuse memory, and that ends the process anyway. What
+    /// is used must be what the limit counts, pages with holes in them included: Luau's own count
+    /// is of objects.
+    fn has_room_for(self, arguments: &[Argument<'_>], used: usize) -> bool {
         let bytes: usize = arguments.iter().map(Argument::size).sum();
-        // SAFETY: the VM is alive, and the function reads a counter.
-        let used = unsafe { ffi::lua_totalbytes(self.main, -1) };
         bytes <= LARGEST_DIRECT && used / 2 * 3 + bytes + PAGE < self.limit
     }
 

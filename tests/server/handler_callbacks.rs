@@ -158,6 +158,36 @@ fn on_idle_may_keep_the_connection_open() {
 }
 
 #[test]
+fn an_on_idle_that_waits_comes_to_its_end() {
+    let server = closing(
+        "idle_timeout = 0.1,
+         on_message = function(msg) return msg end,
+         on_idle = function(conn)
+           sleep(0.02)
+           return \"bye\"
+         end,",
+    );
+    let mut client = server.tcp();
+    client.exchange(b"x", b"x");
+    assert_eq!(client.read_to_end(), b"bye");
+    server.wait_log("gone: idle");
+}
+
+#[test]
+fn an_on_idle_that_fails_is_told_and_closes() {
+    let server = closing(
+        "idle_timeout = 0.1,
+         on_message = function(msg) return msg end,
+         on_idle = function() error(\"no patience\") end,
+         on_error = function() return \"sorry\" end,",
+    );
+    let mut client = server.tcp();
+    client.exchange(b"x", b"x");
+    assert_eq!(client.read_to_end(), b"sorry");
+    server.wait_log("gone: idle");
+}
+
+#[test]
 fn without_on_idle_the_idle_timeout_closes() {
     let server = closing("idle_timeout = 0.1, on_message = function(msg) return msg end,");
     let mut client = server.tcp();

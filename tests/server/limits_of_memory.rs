@@ -4,6 +4,7 @@
 use crate::crowd::Crowd;
 use crate::runaway_memory::ends_at_the_limit;
 use crate::support::Server;
+use crate::talk::read_line;
 
 fn returning(code: &str, arguments: &[&str]) -> Server {
     let script = format!(
@@ -140,4 +141,52 @@ fn a_sort_without_a_comparator_ends_at_its_budget() {
     let used: u32 = used.parse().unwrap();
     assert!(used < 200, "ended after {used} ms of CPU time: {fault}");
     client.exchange(b"hello", b"hello");
+}
+
+/// Pages of Luau's heap count whole for the limit, also where a few strings are left in each.
+#[test]
+fn a_message_for_which_a_heap_full_of_holes_has_no_room_does_not_end_the_process() {
+    let script = "local keep = {}
+        return {
+          framing = \"line\",
+          on_message = function(msg, conn)
+            if msg == \"fill\" then
+              local all = {}
+              for i = 1, 240000 do
+                all[i] = (\"x\"):rep(140) .. i
+                if i % 5000 == 0 then sleep(0) end
+              end
+              for i = 1, #all, 40 do table.insert(keep, all[i]) end
+              return \"filled\"
+            end
+            local count = tonumber(msg:match(\"^hold (%d+)$\"))
+            if not count then return \"answered\" end
+            local held = {}
+            for i = 1, count do held[i] = buffer.create(100000) end
+            conn:send(\"full\")
+            conn:read()
+            return `held {#held}`
+          end,
+          on_error = function() return \"ended\" end,
+        }\n";
+    let limits = ["--memory", "64MiB", "--budget", "20s"];
+    let server = Server::builder().script(script).args(limits).start();
+    let large = format!("{}\n", "x".repeat(900_000));
+    server.tcp().exchange(b"fill\n", b"filled\n");
+    let mut held = 0;
+    for count in 280..=340 {
+        let (mut holder, mut other) = (server.tcp(), server.tcp());
+        holder.send(format!("hold {count}\n").as_bytes());
+        if read_line(&mut holder) != "full" {
+            break;
+        }
+        other.send(large.as_bytes());
+        let answer = read_line(&mut other);
+        assert!(answer == "answered" || answer == "ended", "{answer}");
+        held += 1;
+        holder.send(b"go on\n");
+        read_line(&mut holder);
+    }
+    assert!(held > 10, "the heap is full after {held}");
+    assert!(server.is_running());
 }
