@@ -73,7 +73,8 @@ impl Departures {
         }
     }
 
-    fn see_off(&self) {
+    /// Has all of them leave now: what comes next may take long.
+    pub fn see_off(&self) {
         for (conn, gate) in self.waiting.borrow_mut().drain(..) {
             conn.set_departing(false);
             gate.write_queue_of(&conn);

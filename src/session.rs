@@ -146,6 +146,10 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     /// The life of a connection until an end is due.
     fn run(&mut self) -> impl Future<Output = Reason> {
         poll_fn(|context| {
+            if !self.quiet {
+                // A call goes on, or messages are left of a turn that was too long.
+                self.service.departures.see_off();
+            }
             self.conn.set_at_work(true);
             let turn = self.poll_turn(context);
             self.conn.set_at_work(false);

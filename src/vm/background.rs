@@ -23,8 +23,8 @@ pub async fn run_tasks(service: Rc<Service<Vm>>) {
         tokio::select! {
             biased;
             task = machine.host.tasks.next() => {
+                service.departures.see_off();
                 start(&service, &task);
-                service.departures.see_off_late();
             }
             () = machine.retirement() => continue,
         }
