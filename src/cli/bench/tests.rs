@@ -1,3 +1,5 @@
+//! The options of `scriptsock bench` as they are typed.
+
 use std::ffi::OsString;
 
 use super::super::usage::Stop;
