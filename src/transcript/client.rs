@@ -143,6 +143,7 @@ fn kind(action: &Action, transport: Transport, eol: &[u8]) -> Result<TurnKind, S
         Action::Do(Deed::Reset) => streams(TurnKind::Reset),
         Action::Do(Deed::Reload(_)) => Err("a client cannot reload the handler".to_owned()),
         Action::See(Sight::Eof) => streams(TurnKind::SeeEof),
+        Action::See(Sight::Reset) => Err("a load does not go on behind a reset".to_owned()),
         Action::See(Sight::Silence(time)) => Ok(TurnKind::Silence(*time)),
         Action::See(Sight::Log(_)) => Err("a client does not see the handler's log".to_owned()),
         Action::See(Sight::Reject(_) | Sight::Fault(_)) => {

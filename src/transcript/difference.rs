@@ -29,6 +29,13 @@ struct View {
 }
 
 impl Difference {
+    /// Between bytes that should be equal, and are not.
+    #[must_use]
+    pub fn between(expected: &[u8], got: &[u8]) -> Self {
+        let equal = expected.iter().zip(got).take_while(|(one, other)| one == other).count();
+        Self::of_bytes(expected, got, equal, equal == got.len())
+    }
+
     /// What came, around the first difference.
     #[must_use]
     pub fn got(&self) -> &str {

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use super::field::{Field, short};
 use super::mistake::Slip;
-use super::words::{FileName, Name};
-use crate::frame::Spec;
+use super::words::{FileName, ListenerName, Name};
+use crate::frame::{Framing, Spec};
 use crate::net::address::Address;
 use crate::settings::parse_duration;
 use crate::text::nearest;
 
 /// The directives, with what each expects.
-pub(super) const DIRECTIVES: [(&str, &str); 8] = [
+pub(super) const DIRECTIVES: [(&str, &str); 9] = [
     ("handler", "FILE"),
+    ("listener", "a name of letters, digits, _ and -"),
     ("transport", "tcp, udp, unix or unixgram"),
     ("framing", "a framing, for example line"),
     ("eol", "lf, crlf or none"),
@@ -30,6 +31,8 @@ pub(super) const DIRECTIVES: [(&str, &str); 8] = [
 pub struct Directives {
     /// `@handler FILE`: the script that the dialogue is held with.
     pub handler: Option<FileName>,
+    /// `@listener NAME`: the name of the listener that they come to.
+    pub listener: Option<ListenerName>,
     /// `@transport tcp`: how clients connect.
     pub transport: Option<Transport>,
     /// `@framing line`: overrides the script's.
@@ -119,13 +122,17 @@ impl Directives {
     /// framing that counts, and LF where no framing is said or it is `raw`.
     #[must_use]
     pub fn eol(&self) -> Vec<u8> {
-        let Some(spec) = self.framing.as_ref().filter(|_| self.eol.is_none()) else {
-            return self.eol.unwrap_or(Eol::Lf).bytes().to_vec();
-        };
-        let framing = spec.once(usize::MAX);
-        // In a datagram nothing but a terminator goes around a message.
-        let suffix = framing.affixes(0, true).map_or(&b""[..], |affixes| affixes.suffix);
-        if framing.is_raw() { Eol::Lf.bytes().to_vec() } else { suffix.to_vec() }
+        match (self.eol, &self.framing) {
+            (Some(eol), _) => eol.bytes().to_vec(),
+            (None, Some(spec)) => eol_of(&spec.once(usize::MAX)),
+            (None, None) => Eol::Lf.bytes().to_vec(),
+        }
+    }
+
+    /// As [`Directives::eol`], where the framing of the handler's replies is known.
+    #[must_use]
+    pub fn eol_beside(&self, handlers: &Framing) -> Vec<u8> {
+        if self.eol.is_some() || self.framing.is_some() { self.eol() } else { eol_of(handlers) }
     }
 
     /// Takes what stands behind the `@`.
@@ -145,6 +152,9 @@ impl Directives {
         let wrong = || trimmed.slip(format!("expected {expected}, got {}", short(trimmed.text)));
         let once = match *name {
             "handler" => set(&mut self.handler, FileName::new(trimmed.text).ok_or_else(wrong)?),
+            "listener" => {
+                set(&mut self.listener, ListenerName::new(trimmed.text).ok_or_else(wrong)?)
+            }
             "transport" => {
                 set(&mut self.transport, named(&Transport::NAMES, trimmed.text).ok_or_else(wrong)?)
             }
@@ -173,6 +183,15 @@ impl Directives {
         }
         if once { Ok(()) } else { Err(twice()) }
     }
+}
+
+/// The terminator of a framing.
+fn eol_of(framing: &Framing) -> Vec<u8> {
+    if framing.is_raw() || framing.is_function() {
+        return Eol::Lf.bytes().to_vec();
+    }
+    // In a datagram nothing but a terminator goes around a message.
+    framing.affixes(0, true).map_or_else(|_| Vec::new(), |affixes| affixes.suffix.to_vec())
 }
 
 /// Sets what was not set before; false if it was.
@@ -242,6 +261,7 @@ impl Display for Directives {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let timeout = self.timeout.map(humantime::format_duration);
         write_one(out, "handler", self.handler.as_ref())?;
+        write_one(out, "listener", self.listener.as_ref())?;
         write_one(out, "transport", self.transport)?;
         write_one(out, "framing", self.framing.as_ref())?;
         write_one(out, "eol", self.eol)?;

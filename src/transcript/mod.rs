@@ -32,7 +32,7 @@ pub use mistake::{Mistake, Mistakes};
 pub use pattern::{BytesPattern, LinePattern};
 pub use step::{Action, Deed, Payload, Sight, Step, Wanted};
 pub use template::{Part, Template, Text, Variables};
-pub use words::{FileName, Line, Name};
+pub use words::{FileName, Line, ListenerName, Name};
 
 /// A dialogue: who says what, in order.
 #[derive(Debug, Clone)]

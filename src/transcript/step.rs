@@ -78,6 +78,8 @@ pub enum Deed {
 pub enum Sight {
     /// `eof`: the other side has ended its sending side.
     Eof,
+    /// `reset`: the other side has broken the connection off.
+    Reset,
     /// `silence DURATION`: nothing arrives for so long, which is more than no time.
     Silence(Duration),
     /// `log TEXT`: a line of the handler's log holds this text.
@@ -125,6 +127,7 @@ impl Display for Sight {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Eof => out.write_str("eof"),
+            Self::Reset => out.write_str("reset"),
             Self::Silence(time) => write!(out, "silence {}", humantime::format_duration(*time)),
             Self::Log(text) => write_word(out, "log", text),
             Self::Reject(text) => write_word(out, "reject", text),

@@ -28,6 +28,19 @@ pub(super) fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
+/// The name of a listener: ASCII letters, digits, `_` and `-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerName(String);
+
+impl ListenerName {
+    /// A text as a name, if it is one.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && text.bytes().all(|byte| is_letter(byte) || byte == b'-');
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
 /// A text to the end of a line: no LF in it, no CR at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line(String);
@@ -68,6 +81,12 @@ impl FileName {
 }
 
 impl Display for Name {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl Display for ListenerName {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }

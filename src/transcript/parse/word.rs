@@ -10,7 +10,8 @@ use crate::text::nearest;
 
 pub(in crate::transcript) const DEEDS: [&str; 5] = ["connect", "eof", "close", "reset", "reload"];
 
-pub(in crate::transcript) const SIGHTS: [&str; 5] = ["eof", "silence", "log", "reject", "fault"];
+pub(in crate::transcript) const SIGHTS: [&str; 6] =
+    ["eof", "reset", "silence", "log", "reject", "fault"];
 
 impl Parser {
     /// What `!>` has done.
@@ -45,10 +46,10 @@ impl Parser {
     pub(super) fn sight(&self, who: Option<&Name>, payload: Field<'_>) -> Result<Sight, Slip> {
         let (word, value) = payload.split_word();
         match word.text {
-            "eof" => {
+            "eof" | "reset" => {
                 self.only_streams(who, word)?;
                 nothing_in(value, word)?;
-                return Ok(Sight::Eof);
+                return Ok(if word.text == "eof" { Sight::Eof } else { Sight::Reset });
             }
             "silence" => return Ok(Sight::Silence(duration(value.trim())?)),
             "log" | "reject" | "fault" => not_named(who, word)?,

@@ -40,7 +40,7 @@ fn every_word_is_in_a_table() {
     for (name, _) in DIRECTIVES {
         assert_eq!(begins(&format!("| `@{name} ")), 1, "@{name}");
     }
-    for (sign, words) in [("!>", DEEDS), ("!<", SIGHTS)] {
+    for (sign, words) in [("!>", &DEEDS[..]), ("!<", &SIGHTS)] {
         for word in words {
             let forms = [format!("| `{sign} {word}`"), format!("| `{sign} {word} ")];
             assert_eq!(forms.iter().map(|form| begins(form)).sum::<usize>(), 1, "{sign} {word}");

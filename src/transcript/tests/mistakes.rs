@@ -139,12 +139,12 @@ fn words_are_known_and_stand_alone() {
     refused("!>", "1:3: expected connect, eof, close, reset, reload, got ''");
     refused("!> eof now", "1:8: expected nothing behind eof, got 'now'");
     refused("!> reload", "1:10: expected a file's name");
-    refused("!< silent 1s", "1:4: expected eof, silence, log, reject, fault, got 'silent'");
+    refused("!< silent 1s", "1:4: expected eof, reset, silence, log, reject, fault, got 'silent'");
     refused("!< silence", "1:11: expected a duration");
     refused("!< silence 5", "1:12: give a unit, for example 30s, got '5'");
     refused("= soon", "1:3: expected a duration, for example 500ms or 30s, got 'soon'");
     refused("= 0s", "1:3: expected a duration above zero");
-    refused("!<  eof", "1:4: expected eof, silence");
+    refused("!<  eof", "1:4: expected eof, reset, silence");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn who_can_do_what() {
 fn directives_are_known_and_stand_once_above_the_steps() {
     refused(
         "@handlr x",
-        "1:2: expected one of @handler @transport @framing @eol @timeout @seed @peer @upstream, got 'handlr'; did you mean @handler",
+        "1:2: expected one of @handler @listener @transport @framing @eol @timeout @seed @peer @upstream, got 'handlr'; did you mean @handler",
     );
     refused("@ handler x", "1:2: expected one of");
     refused("@handler", "1:9: expected FILE behind @handler");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::{
-    Action, Deed, Directives, Eol, FileName, Line, Name, Part, Payload, Sight, Template, Transport,
-    Variables, Wanted,
+    Action, Deed, Directives, Eol, FileName, Line, ListenerName, Name, Part, Payload, Sight,
+    Template, Transport, Variables, Wanted,
 };
 use super::{one, parse, steps, text};
 use crate::frame::Spec;
@@ -94,6 +94,7 @@ fn deeds_sights_and_time() {
         ("!> reset", Action::Do(Deed::Reset)),
         ("!> reload a b.lua ", Action::Do(Deed::Reload(FileName::new("a b.lua").unwrap()))),
         ("!< eof", Action::See(Sight::Eof)),
+        ("!< reset", Action::See(Sight::Reset)),
         ("!< silence 200ms", Action::See(Sight::Silence(Duration::from_millis(200)))),
         ("!< log  x ", Action::See(Sight::Log(line(" x ")))),
         ("!< reject too long", Action::See(Sight::Reject(line("too long")))),
@@ -141,12 +142,14 @@ fn every_end_of_line_is_one() {
 #[test]
 fn directives_are_read() {
     let dialogue = parse(
-        "@handler ../a b.lua\n@transport unix\n@framing length:u16be,offset=4,keep\n@eol crlf \n\
+        "@handler ../a b.lua\n@listener web-1\n@transport unix\n\
+         @framing length:u16be,offset=4,keep\n@eol crlf \n\
          @timeout 1m\n@seed 18446744073709551615\n@peer bob [::1]:5\n@upstream up udp://h:1\n\
          @peer al 1.2.3.4:0\n",
     );
     let d = &dialogue.directives;
     assert_eq!(d.handler, FileName::new("../a b.lua"));
+    assert_eq!(d.listener, ListenerName::new("web-1"));
     assert_eq!((d.transport, d.eol), (Some(Transport::Unix), Some(Eol::Crlf)));
     assert_eq!(d.framing, Spec::parse("length:u16be,offset=4,header=keep").ok());
     assert_eq!((d.timeout, d.seed), (Some(Duration::from_secs(60)), Some(u64::MAX)));
@@ -154,7 +157,7 @@ fn directives_are_read() {
     assert_eq!(d.upstreams[&name("up")], "udp://h:1".parse().unwrap());
     assert_eq!(
         dialogue.to_string(),
-        "@handler ../a b.lua\n@transport unix\n@framing length:u16be,offset=4,header=keep\n\
+        "@handler ../a b.lua\n@listener web-1\n@transport unix\n@framing length:u16be,offset=4,header=keep\n\
          @eol crlf\n@timeout 1m\n@seed 18446744073709551615\n@peer al 1.2.3.4:0\n\
          @peer bob [::1]:5\n@upstream up udp://h:1\n"
     );

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::{
-    Action, BytesPattern, Deed, Dialogue, Directives, Eol, FileName, Line, LinePattern, Name, Part,
-    Payload, Placed, Sight, Step, Template, Text, Transport, Wanted,
+    Action, BytesPattern, Deed, Dialogue, Directives, Eol, FileName, Line, LinePattern,
+    ListenerName, Name, Part, Payload, Placed, Sight, Step, Template, Text, Transport, Wanted,
 };
 use crate::frame::Spec;
 use crate::frame::tests::Dice;
@@ -70,6 +70,7 @@ fn directives(dice: &Dice) -> Directives {
     let maybe = |odds| dice.below(odds) == 0;
     Directives {
         handler: maybe(3).then(|| file(dice)),
+        listener: maybe(3).then(|| ListenerName::new(dice.pick::<&str>(&["a", "b-2_"])).unwrap()),
         transport: maybe(3).then(|| *dice.pick(&transports)),
         framing: maybe(3).then(|| Spec::parse(dice.pick::<&str>(&FRAMINGS)).unwrap()),
         eol: maybe(3).then(|| *dice.pick(&[Eol::Lf, Eol::Crlf, Eol::None])),
@@ -162,11 +163,12 @@ fn wanted(dice: &Dice, set: &[Name]) -> Wanted {
 fn other(dice: &Dice, who: Option<&Name>, directives: &Directives, transport: Transport) -> Action {
     let stream = !transport.is_datagram();
     let upstream = who.is_some_and(|name| directives.upstreams.contains_key(name));
-    match dice.below(10) {
+    match dice.below(11) {
         0 if !upstream => Action::Do(Deed::Connect),
         1 if stream => Action::Do(Deed::Eof),
         2 if stream => Action::Do(Deed::Reset),
         3 if stream => Action::See(Sight::Eof),
+        10 if stream => Action::See(Sight::Reset),
         4 => Action::See(Sight::Silence(time(dice))),
         5 if who.is_none() => Action::Do(Deed::Reload(file(dice))),
         6 if who.is_none() => Action::See(Sight::Log(line(dice))),
