@@ -34,6 +34,11 @@ impl Slots {
         Self { free, warned: AtomicBool::new(false) }
     }
 
+    /// A free one, if there is one.
+    pub fn try_take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().ok()
+    }
+
     /// Waits for a free one; the connection that waits is the only one to have left the backlog.
     /// `None` never happens while the server runs.
     async fn take(&self) -> Option<OwnedSemaphorePermit> {

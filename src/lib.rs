@@ -26,11 +26,16 @@
 //! `scriptsock bench` serves nothing: [`cli::bench`] reads a [`load::Plan`], [`load::run`] drives
 //! some server with it on one thread, and the [`load::Report`] is printed.
 //!
+//! # The life of a dialogue
+//! `scriptsock test` serves nobody either: [`simulation::suite`] finds dialogues, each is held in a
+//! [`simulation`], the real worker, sessions and VM over [`net::memory`] and under a clock of its
+//! own, and [`play`] does what its clients do.
+//!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
-//! `server`, `reload`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
-//! `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `load`, `transcript`,
-//! `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`. [`session`] knows no socket type
+//! `server`, `reload`, `simulation`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
+//! `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `load`, `play`,
+//! `transcript`, `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`, `world`. [`session`] knows no socket type
 //! and no Lua, [`frame`] neither tokio nor Lua, [`load`] neither of them nor clap. A third-party
 //! library is named in one module: mlua in `vm`, notify in `watch`, clap in `cli`; `serde_json` in
 //! `vm` and in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
@@ -50,6 +55,7 @@ mod hub;
 pub mod load;
 pub mod net;
 mod outgoing;
+pub mod play;
 pub mod reference;
 mod reload;
 mod roster;
@@ -58,9 +64,11 @@ pub mod server;
 mod service;
 mod session;
 pub mod settings;
+pub mod simulation;
 pub mod text;
 pub mod transcript;
 mod turn;
 mod vm;
 mod watch;
 mod worker;
+mod world;

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let exit = match Cli::read(std::env::args_os()) {
         Ok(cli) => match cli.command {
             Some(Command::Bench(options)) => options.run(),
+            Some(Command::Test(options)) => options.run(),
             None => serve(&cli.options),
         },
         Err(stop) => stop.report(),

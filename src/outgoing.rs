@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -13,92 +14,160 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::conn::{
-    Conn, Identity, Outbox, Outgoing, ReadEnd, Reason, Received, StreamQueue, Transport,
+    Conn, Framings, Identity, Outbox, Outgoing, ReadEnd, Reason, Received, StreamQueue, Transport,
 };
 use crate::handler::{Dialling, Handler};
-use crate::net::Stream;
 use crate::net::dial::{Dialled, DialledSocket, dial};
+use crate::net::memory::MemoryLink;
+use crate::net::option::Options;
+use crate::net::{Endpoint, Stream};
 use crate::service::Service;
 use crate::session;
 use crate::vm::{Dial, Dialler, Vm};
 
-/// What makes the outgoing connections of a worker; `tasks` follows those that are open.
-pub fn dialler(service: &Rc<Service<Vm>>, tasks: &TaskTracker) -> Dialler {
-    let (service, tasks) = (Rc::clone(service), tasks.clone());
-    Rc::new(move |wanted| make(Rc::clone(&service), tasks.clone(), wanted))
+/// What the outgoing connections of a worker are served with.
+#[derive(Clone)]
+pub struct Maker {
+    /// The services of the worker.
+    pub service: Rc<Service<Vm>>,
+    /// Follows those that are open.
+    pub tasks: TaskTracker,
 }
 
-fn make(service: Rc<Service<Vm>>, tasks: TaskTracker, wanted: Dial) -> Dialling {
+/// What opens the outgoing connections of a worker.
+#[must_use]
+pub fn dialler(maker: Maker) -> Dialler {
+    Rc::new(move |wanted| make(maker.clone(), wanted))
+}
+
+fn make(maker: Maker, wanted: Dial) -> Dialling {
     Box::pin(async move {
         let Dialled { socket, peer, local } = dial(&wanted.address, wanted.limit).await?;
-        let identity = |transport| Identity {
-            id: service.next_id(),
-            transport,
-            ends: (peer, local),
-            listener: None,
-            framings: wanted.framings,
-            version: service.handler.version(),
-        };
+        let (framings, ends) = (wanted.framings, (peer, local));
         let conn = match socket {
-            DialledSocket::Tcp(stream) => {
-                serve_stream(&service, &tasks, stream, identity(Transport::Tcp))
-            }
-            DialledSocket::Unix(stream) => {
-                serve_stream(&service, &tasks, stream, identity(Transport::Unix))
-            }
-            DialledSocket::Udp(socket) => {
-                serve_udp(&service, &tasks, socket, identity(Transport::Udp))
-            }
+            DialledSocket::Tcp(stream) => maker.serve(Transport::Tcp, ends, framings, stream),
+            DialledSocket::Unix(stream) => maker.serve(Transport::Unix, ends, framings, stream),
+            DialledSocket::Udp(socket) => maker.serve_udp(ends, framings, socket),
         };
         debug!(%conn, "connected");
         Ok(conn)
     })
 }
 
-fn serve_stream<S: Stream + 'static>(
-    service: &Rc<Service<Vm>>,
-    tasks: &TaskTracker,
-    stream: S,
-    identity: Identity,
-) -> Rc<Conn> {
-    let queue = StreamQueue::new(Rc::clone(&service.spares));
-    let conn = Conn::new(identity, Outbox::Stream(queue));
-    let held = (service.enter(&conn), tasks.token());
-    spawn_local(session::serve_outgoing(stream, Rc::clone(&conn), Rc::clone(service), held));
-    conn
+/// A socket that takes and gives datagrams of its one peer.
+pub trait Link: Options {
+    /// Receives one.
+    ///
+    /// # Errors
+    /// Such as a peer whose port is closed.
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>>;
+
+    /// Sends one.
+    ///
+    /// # Errors
+    /// The system's.
+    fn poll_send(&self, context: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>>;
 }
 
-fn serve_udp(
-    service: &Rc<Service<Vm>>,
-    tasks: &TaskTracker,
-    socket: UdpSocket,
-    identity: Identity,
-) -> Rc<Conn> {
-    let socket = Rc::new(RefCell::new(socket));
-    let outgoing = Rc::new(Outgoing::new(Rc::clone(&socket) as _));
-    let conn = Conn::new(identity, Outbox::Datagrams(Rc::clone(&outgoing)));
-    let entry = service.enter(&conn);
-    let (service, served) = (Rc::clone(service), Rc::clone(&conn));
-    tasks.spawn_local(async move {
-        let peer = Peer { socket, conn: Rc::clone(&served), outgoing, service };
-        let reason = poll_fn(|context| peer.poll(context)).await;
-        served.mark_gone();
-        peer.outgoing.end();
-        debug!(conn = %served, %reason, "connection closed");
-        drop(entry);
-    });
-    conn
+impl Link for UdpSocket {
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_recv(context, buffer)
+    }
+
+    fn poll_send(&self, context: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(context, datagram)
+    }
+}
+
+impl Link for MemoryLink {
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_recv(context, buffer)
+    }
+
+    fn poll_send(&self, context: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(context, datagram)
+    }
+}
+
+impl Maker {
+    fn identity(
+        &self,
+        transport: Transport,
+        ends: (Endpoint, Endpoint),
+        framings: Framings,
+    ) -> Identity {
+        Identity {
+            id: self.service.next_id(),
+            transport,
+            ends,
+            listener: None,
+            framings,
+            version: self.service.handler.version(),
+        }
+    }
+
+    /// Has a stream served; `ends` are the peer's and ours.
+    pub fn serve<S: Stream + 'static>(
+        &self,
+        transport: Transport,
+        ends: (Endpoint, Endpoint),
+        framings: Framings,
+        stream: S,
+    ) -> Rc<Conn> {
+        let service = &self.service;
+        let queue = StreamQueue::new(Rc::clone(&service.spares));
+        let conn = Conn::new(self.identity(transport, ends, framings), Outbox::Stream(queue));
+        let held = (service.enter(&conn), self.tasks.token());
+        spawn_local(session::serve_outgoing(stream, Rc::clone(&conn), Rc::clone(service), held));
+        conn
+    }
+
+    /// Has a socket for datagrams served; `ends` are the peer's and ours.
+    pub fn serve_udp<L: Link + 'static>(
+        &self,
+        ends: (Endpoint, Endpoint),
+        framings: Framings,
+        socket: L,
+    ) -> Rc<Conn> {
+        let socket = Rc::new(RefCell::new(socket));
+        let outgoing = Rc::new(Outgoing::new(Rc::clone(&socket) as _));
+        let identity = self.identity(Transport::Udp, ends, framings);
+        let conn = Conn::new(identity, Outbox::Datagrams(Rc::clone(&outgoing)));
+        let entry = self.service.enter(&conn);
+        let (service, served) = (Rc::clone(&self.service), Rc::clone(&conn));
+        self.tasks.spawn_local(async move {
+            let peer = Peer { socket, conn: Rc::clone(&served), outgoing, service };
+            let reason = poll_fn(|context| peer.poll(context)).await;
+            served.mark_gone();
+            peer.outgoing.end();
+            debug!(conn = %served, %reason, "connection closed");
+            drop(entry);
+        });
+        conn
+    }
 }
 
 /// A UDP socket that is connected to its one peer.
-struct Peer<H> {
-    socket: Rc<RefCell<UdpSocket>>,
+struct Peer<L, H> {
+    socket: Rc<RefCell<L>>,
     conn: Rc<Conn>,
     outgoing: Rc<Outgoing>,
     service: Rc<Service<H>>,
 }
 
-impl<H: Handler> Peer<H> {
+impl<L: Link, H: Handler> Peer<L, H> {
     /// Sends what is queued and reads what is asked for, until the connection is to end.
     fn poll(&self, context: &mut Context<'_>) -> Poll<Reason> {
         self.outgoing.register(context.waker());

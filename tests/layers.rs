@@ -7,11 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top: each may name those behind it.
-const LAYERS: [&str; 27] = [
+const LAYERS: [&str; 31] = [
     "main",
     "cli",
     "server",
     "reload",
+    "simulation",
+    "simulation",
     "worker",
     "accept",
     "outgoing",
@@ -27,6 +29,7 @@ const LAYERS: [&str; 27] = [
     "watch",
     "script",
     "load",
+    "play",
     "transcript",
     "settings",
     "net",
@@ -35,6 +38,7 @@ const LAYERS: [&str; 27] = [
     "reference",
     "text",
     "turn",
+    "world",
 ];
 
 /// Libraries, and the modules that name each: one, but where each has a use of its own.

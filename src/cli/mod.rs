@@ -6,6 +6,7 @@ pub mod log;
 mod output;
 pub mod serve;
 pub mod signals;
+pub mod test;
 pub mod usage;
 
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use bench::BenchOptions;
 use serve::ServeOptions;
+use test::TestOptions;
 use usage::Stop;
 
 /// A live-programmable socket server: TCP, UDP and Unix sockets answered by a Lua handler that
@@ -47,6 +49,8 @@ pub struct Cli {
 pub enum Command {
     /// Measure a server: send it messages over many connections, check and time the answers
     Bench(BenchOptions),
+    /// Test handlers: play dialogues against them, without a network and in simulated time
+    Test(TestOptions),
 }
 
 /// The exit status.

@@ -3,7 +3,9 @@
 //! One lock is enough: it is held for a fraction of a microsecond, but for `keys`.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Limit;
 use super::store::{IncrError, Store, Value};

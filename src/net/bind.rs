@@ -158,7 +158,7 @@ impl From<io::Error> for Problem {
 }
 
 /// An I/O error in lower case and without its number.
-pub(super) fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     let text = match error.raw_os_error() {
         Some(code) => Errno::from_raw(code).desc().to_owned(),
         None => error.to_string(),

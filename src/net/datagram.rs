@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use tokio::net::UnixDatagram;
 
 use super::Endpoint;
+use super::memory::MemoryDatagrams;
 use super::option::Options;
 use super::udp::Udp;
 
@@ -37,6 +38,8 @@ pub enum DatagramSocket {
         /// Takes the largest datagram.
         buffer: Box<[u8]>,
     },
+    /// One in memory, of a simulated server.
+    Memory(MemoryDatagrams),
 }
 
 /// The largest datagram: what the length field of UDP can say.
@@ -67,6 +70,7 @@ impl DatagramSocket {
         match self {
             Self::Udp(udp) => udp.options(),
             Self::Unix { socket, .. } => Rc::clone(socket) as _,
+            Self::Memory(socket) => Rc::new(socket.clone()),
         }
     }
 
@@ -78,6 +82,7 @@ impl DatagramSocket {
         match self {
             Self::Udp(udp) => udp.local().map(Endpoint::from),
             Self::Unix { socket, .. } => socket.local_addr().map(|local| Endpoint::from(&local)),
+            Self::Memory(socket) => Ok(socket.local()),
         }
     }
 
@@ -96,6 +101,11 @@ impl DatagramSocket {
             Self::Udp(udp) => {
                 return udp
                     .poll_receive(context, |peer, local, data| take(peer.into(), local, data));
+            }
+            Self::Memory(socket) => {
+                let (peer, datagram) = ready!(socket.poll_receive(context));
+                let _ = take(peer, None, &datagram);
+                return Poll::Ready(Ok(()));
             }
             Self::Unix { socket, buffer } => (socket, buffer),
         };
@@ -126,6 +136,11 @@ impl DatagramSocket {
         loop {
             let sent = match self {
                 Self::Udp(udp) => ready!(udp.poll_send(context, count, &datagram)),
+                Self::Memory(socket) => {
+                    let Datagram { to, data, .. } = datagram(0);
+                    socket.send(to, data);
+                    Ok(1)
+                }
                 Self::Unix { socket, .. } => {
                     ready!(socket.poll_send_ready(context))?;
                     send_unix(socket, datagram(0))

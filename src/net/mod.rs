@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod dial;
 mod endpoint;
 mod inet;
+pub mod memory;
 pub mod option;
 mod stream;
 mod udp;

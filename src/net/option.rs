@@ -71,7 +71,7 @@ impl Knob {
     }
 
     /// Whether sockets of a kind have it.
-    fn applies_to(self, kind: Kind) -> bool {
+    pub(super) fn applies_to(self, kind: Kind) -> bool {
         match self {
             Self::NoDelay | Self::KeepAlive => matches!(kind, Kind::Tcp { .. }),
             Self::Ttl => matches!(kind, Kind::Tcp { .. } | Kind::Udp { .. }),
@@ -81,7 +81,7 @@ impl Knob {
         }
     }
 
-    fn read(self, value: KnobValue) -> Result<Setting, OptionError> {
+    pub(super) fn read(self, value: KnobValue) -> Result<Setting, OptionError> {
         let whole = |number: f64, least: u32, most: u32| match number {
             // Whole and between two numbers of 32 bits, so nothing is lost.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -119,7 +119,7 @@ pub enum KnobValue {
 
 /// A value that an option takes.
 #[derive(Clone, Copy)]
-enum Setting {
+pub(super) enum Setting {
     Flag(bool),
     Number(u32),
 }
@@ -176,7 +176,7 @@ impl<S: Options> Options for RefCell<S> {
 
 /// What decides which options there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Tcp { v6: bool },
     Udp { v6: bool },
     Unix,

@@ -1,8 +1,6 @@
 //! How long a session has been at work since it was woken, so that others get their turn.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{LastLook, Turn};
 

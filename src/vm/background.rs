@@ -1,10 +1,9 @@
 //! Runs timers and tasks of a worker as they come due; what is due is `tasks`'s business.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::{spawn_local, yield_now};
-use tokio::time::Instant;
 
 use super::subject::{Subject, What};
 use super::tasks::Task;

@@ -19,6 +19,7 @@ use crate::handler::{Dialling, Wait};
 use crate::net::address::Address;
 use crate::roster::Roster;
 use crate::script::Bundle;
+use crate::world::World;
 
 /// Shared by the functions of one VM.
 pub(super) type SharedHost = Rc<Host>;
@@ -46,6 +47,8 @@ pub struct Site {
     pub roster: Rc<Roster>,
     /// Makes outgoing connections; set once the worker can.
     pub dialler: Rc<RefCell<Option<Dialler>>>,
+    /// What stands in for the machine's clock and chance, where the server is simulated.
+    pub world: Option<Rc<World>>,
 }
 
 /// How framings are made.
@@ -156,6 +159,7 @@ impl Host {
         silent: bool,
         stop: StopRequest,
     ) -> Self {
+        let world = site.as_ref().and_then(|site| site.world.clone());
         Self {
             current: Cell::new(0),
             budget: RefCell::default(),
@@ -173,10 +177,15 @@ impl Host {
             framing_rules,
             known_framings: RefCell::default(),
             kept_frames: RefCell::default(),
-            reporter: Reporter::default(),
+            reporter: Reporter::new(world),
             stop,
             noted_state: Cell::new(false),
         }
+    }
+
+    /// What stands in for the machine's clock and chance, if something does.
+    pub(super) fn world(&self) -> Option<&Rc<World>> {
+        self.site.as_ref().and_then(|site| site.world.as_ref())
     }
 
     /// What the running call must not do at this time, as an error of `call`.

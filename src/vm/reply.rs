@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use tracing::info;
 
-use super::host::Label;
+use super::Generation;
 use super::raw::{Coroutine, Given};
 use crate::conn::{Conn, SendError};
 use crate::frame::Framing;
 use crate::handler::Outcome;
 use crate::text::Printable;
+use crate::world::Sighting;
 
 /// Reasons are cut to this many bytes: they are often a part of what a peer sent.
 pub(super) const LONGEST_REASON: usize = 1024;
@@ -45,13 +46,13 @@ pub(super) struct Recipient<'a> {
     pub(super) framing: &'a Framing,
 }
 
-/// Sends what the callback `name` of the generation `label` returned, and says how it ended.
+/// Sends what the callback `name` of `generation` returned, and says how it ended.
 ///
 /// # Errors
 /// What it returned means nothing, or cannot be sent.
 pub(super) fn deliver(
     name: &str,
-    label: &Label,
+    generation: &Generation,
     recipient: Option<&Recipient<'_>>,
     coroutine: &Coroutine,
 ) -> Result<Outcome, String> {
@@ -60,13 +61,13 @@ pub(super) fn deliver(
         send(name, recipient, bytes)?;
         return Ok(Outcome::NOTHING);
     }
-    deliver_other(name, label, recipient, coroutine)
+    deliver_other(name, generation, recipient, coroutine)
 }
 
 /// As [`deliver`], whatever was returned.
 fn deliver_other(
     name: &str,
-    label: &Label,
+    generation: &Generation,
     recipient: Option<&Recipient<'_>>,
     coroutine: &Coroutine,
 ) -> Result<Outcome, String> {
@@ -86,12 +87,20 @@ fn deliver_other(
         Ended::Plain => Outcome::NOTHING,
         Ended::Kept => Outcome::Done { keep: true },
         Ended::Rejected(reason) => {
-            let (generation, hash) = (label.number, &*label.hash);
-            let what = if name == "on_connect" { "connection" } else { "message" };
-            info!(%reason, %conn, generation, hash, "{what} rejected");
+            match generation.machine.host.world() {
+                Some(world) => world.note(Sighting::Reject(reason)),
+                None => tell_of_reject(name, generation, conn, &reason),
+            }
             Outcome::Rejected
         }
     })
+}
+
+fn tell_of_reject(name: &str, generation: &Generation, conn: &Conn, reason: &str) {
+    let label = generation.label();
+    let (generation, hash) = (label.number, &*label.hash);
+    let what = if name == "on_connect" { "connection" } else { "message" };
+    info!(%reason, %conn, generation, hash, "{what} rejected");
 }
 
 /// Reads the results of the callback `name`.

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use super::fault::Fault;
+use crate::world::{Sighting, World};
 
 /// How long repeats of a fault are counted before they are told of.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -22,9 +23,9 @@ const MOST_PLACES: usize = 256;
 const MOST_TEXTS: usize = 4;
 
 /// The faults of one VM within the last window, by their place, and how often each was repeated.
-#[derive(Default)]
 pub(super) struct Reporter {
     places: Rc<RefCell<HashMap<String, Place>>>,
+    world: Option<Rc<World>>,
 }
 
 /// The faults of one place.
@@ -37,8 +38,17 @@ struct Place {
 }
 
 impl Reporter {
+    /// In a simulated world its witness is told of every fault, and nothing is logged.
+    pub(super) fn new(world: Option<Rc<World>>) -> Self {
+        Self { places: Rc::default(), world }
+    }
+
     /// Logs `fault`, or counts it.
     pub(super) fn report(&self, fault: &Fault) {
+        if let Some(world) = &self.world {
+            let (summary, whole) = (fault.summary(), fault.to_string());
+            return world.note(Sighting::Fault { summary, whole });
+        }
         let key = fault.key();
         let mut places = self.places.borrow_mut();
         let is_new = !places.contains_key(&key);

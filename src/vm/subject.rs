@@ -66,9 +66,8 @@ impl Subject<'_> {
     /// Sends what the function returned. What a timer or a task returns means nothing.
     pub(super) fn deliver(self, coroutine: &Coroutine) -> Result<Outcome, String> {
         let What::Callback(name) = self.what else { return Ok(Outcome::NOTHING) };
-        let label = self.generation.label();
         let Some(conn) = self.conn else {
-            return reply::deliver(name.as_str(), label, None, coroutine);
+            return reply::deliver(name.as_str(), self.generation, None, coroutine);
         };
         let in_force;
         let framing = if let Some(framing) = self.framing {
@@ -78,7 +77,7 @@ impl Subject<'_> {
             &in_force
         };
         let recipient = Recipient { conn, framing };
-        reply::deliver(name.as_str(), label, Some(&recipient), coroutine)
+        reply::deliver(name.as_str(), self.generation, Some(&recipient), coroutine)
     }
 }
 

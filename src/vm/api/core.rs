@@ -12,6 +12,7 @@ use crate::vm::compile::compile;
 use crate::vm::host::{LONGEST_TIME, SharedHost, WHILE_FRAMING, WHILE_LOADING};
 use crate::vm::raw;
 use crate::vm::value::is_out_of_memory;
+use crate::world::Sighting;
 
 /// Frames of a traceback through several coroutines.
 const MOST_KEPT_FRAMES: usize = 80;
@@ -70,6 +71,11 @@ fn add_log(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
             let fields =
                 fields.map(|text| format!("{:.LONGEST_LOG$}", Printable(&text.as_bytes())));
             let fields = fields.map(|fields| format!(" {fields}")).unwrap_or_default();
+            if let Some(world) = shared.world() {
+                let level = level.to_string_lossy();
+                world.note(Sighting::Log { level, text: format!("{message}{fields}") });
+                return Ok(());
+            }
             let origin = shared.origin.borrow();
             let (generation, hash) = (origin.label.number, &*origin.label.hash);
             match &*level.as_bytes() {

@@ -9,6 +9,7 @@ mod json;
 mod server;
 mod tasks;
 mod text;
+mod world;
 
 use mlua::chunk::Compiler;
 use mlua::{Function, Lua, Table, Thread};
@@ -23,7 +24,7 @@ use super::raw;
 pub(super) const PRELUDE: &str = include_str!("prelude.lua");
 
 /// The parts, by the names that the prelude knows them by.
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 9] = [
     ("arguments", include_str!("arguments.lua")),
     ("protected", include_str!("protected.lua")),
     ("text", include_str!("text.lua")),
@@ -32,6 +33,7 @@ const PARTS: [(&str, &str); 8] = [
     ("toolbox", include_str!("toolbox.lua")),
     ("conn", include_str!("conn.lua")),
     ("server", include_str!("server.lua")),
+    ("world", include_str!("world.lua")),
 ];
 
 /// Loads a text of scriptsock's own.
@@ -64,6 +66,7 @@ pub(super) fn host_functions(lua: &Lua, host: &SharedHost) -> mlua::Result<Table
     json::add(lua, &table)?;
     bytes::add(lua, &table)?;
     hash::add(lua, &table)?;
+    world::add(lua, &table, host)?;
     let shared = SharedHost::clone(host);
     let is_call = move |_: &Lua, co: Thread| Ok(co.state() as usize == shared.current.get());
     table.raw_set("is_call", lua.create_function(is_call)?)?;

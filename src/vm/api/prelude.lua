@@ -12,6 +12,7 @@ local info = debug.info
 local arguments = parts.arguments(host)
 local expected = arguments.expected
 local surfaced, is_out_of_memory = parts.protected(host, arguments)
+parts.world(host)
 parts.text(host)
 local wait = parts.tasks(host, arguments)
 local print = parts.log(host, arguments)

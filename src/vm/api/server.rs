@@ -21,11 +21,15 @@ pub(super) fn add(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<(
 }
 
 fn add_basics(lua: &Lua, table: &Table, host: &SharedHost) -> mlua::Result<()> {
-    let now = lua.create_function(|_, ()| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let shared = SharedHost::clone(host);
+    let now = move |_: &Lua, ()| {
+        let since = match shared.world() {
+            Some(world) => world.now(),
+            None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        };
         Ok(since.as_secs_f64())
-    })?;
-    table.raw_set("now", now)?;
+    };
+    table.raw_set("now", lua.create_function(now)?)?;
 
     let shared = SharedHost::clone(host);
     let note_state = move |_: &Lua, ()| {

@@ -1,0 +1,142 @@
+//! `scriptsock test`: plays dialogues against their handlers in simulated servers, and prints what
+//! differs.
+
+mod junit;
+mod report;
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::Exit;
+use crate::frame::Spec;
+use crate::script::Source;
+use crate::settings::{self, Script, Settings};
+use crate::simulation::suite::{Handlers, Suite, Verdict, find};
+
+/// What was typed.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:\n  scriptsock test\n  scriptsock test tests/ --splits\n  \
+                        scriptsock test hello.dialogue --script handler.lua\n\n\
+                        Time is simulated: sleep(3600) takes none. The format of dialogues is in \
+                        src/transcript/format.md.")]
+pub struct TestOptions {
+    /// Dialogues, and folders of them
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<PathBuf>,
+
+    /// The handler for all of them, in place of the one that each names
+    #[arg(short, long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+
+    /// Play each again with its streams cut byte by byte, sent without waiting for answers, and cut
+    /// at random; the answers must be the same
+    #[arg(long)]
+    pub splits: bool,
+
+    /// Only files whose path holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+
+    /// Also write the results to a file, as XML that build servers read
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// How many at once [default: one a core]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+
+    /// Overrides the framing of handlers; a dialogue's own goes before it
+    #[arg(short, long, value_name = "SPEC", value_parser = Spec::parse)]
+    pub framing: Option<Spec>,
+
+    /// CPU time that one handler call may take without waiting
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = settings::parse_duration)]
+    pub budget: Duration,
+
+    /// Memory of one Lua VM
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = settings::parse_memory)]
+    pub memory: usize,
+
+    /// Largest framed message
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = settings::parse_size)]
+    pub max_message: usize,
+}
+
+impl TestOptions {
+    /// Plays them; says whether all went as they should.
+    #[must_use]
+    pub fn run(self) -> Exit {
+        match self.play() {
+            Ok(exit) => exit,
+            Err(error) => {
+                // Without standard error nobody can be told; the status still says it.
+                let _ = writeln!(io::stderr(), "scriptsock: {error:#}");
+                Exit::Failed
+            }
+        }
+    }
+
+    fn play(self) -> anyhow::Result<Exit> {
+        let begin = Instant::now();
+        let suite = self.suite()?;
+        let mut verdicts = Vec::with_capacity(suite.files.len());
+        let mut told = Ok(());
+        suite
+            .run(|verdict| {
+                if told.is_ok() {
+                    told = report::tell(&mut io::stdout().lock(), &verdict);
+                }
+                verdicts.push(verdict);
+            })
+            .context("no thread for the dialogues")?;
+        let took = begin.elapsed();
+        told.and_then(|()| report::sum_up(&mut io::stdout().lock(), &verdicts, took))
+            .context("the results could not be written")?;
+        if let Some(file) = &self.junit {
+            let document = junit::document(&verdicts, took);
+            std::fs::write(file, document).with_context(|| format!("{}", file.display()))?;
+        }
+        let failed = verdicts.iter().any(Verdict::has_failed);
+        Ok(if failed { Exit::Failed } else { Exit::Stopped })
+    }
+
+    fn suite(&self) -> anyhow::Result<Suite> {
+        let cwd = std::env::current_dir().context("the current folder cannot be told")?;
+        let mut files = find(&self.paths)?;
+        if let Some(text) = &self.filter {
+            files.retain(|file| file.to_string_lossy().contains(text));
+            if files.is_empty() {
+                bail!("no dialogue has '{text}' in its path");
+            }
+        }
+        let handlers = match &self.script {
+            Some(file) => {
+                let source = Source::locate(&Script::Named(file.clone()), &cwd)?;
+                Handlers::given(Arc::new(source.read()?))
+            }
+            None => Handlers::own(cwd),
+        };
+        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let settings = Settings {
+            framing: self.framing.clone(),
+            budget: self.budget,
+            memory: self.memory,
+            max_message: self.max_message,
+            ..Settings::default()
+        };
+        Ok(Suite {
+            files,
+            handlers,
+            settings: Arc::new(settings),
+            splits: self.splits,
+            jobs: self.jobs.unwrap_or(cores).get(),
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! The results of dialogues as a person reads them.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::play::Cuts;
+use crate::simulation::suite::{Trouble, Verdict};
+use crate::text::Printable;
+
+/// Lines of a handler's log that are shown of a failure: the last ones.
+const SHOWN_LOG: usize = 20;
+
+/// One result.
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn tell(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
+    let file = Printable(verdict.file.as_bytes()).to_string();
+    let Some(trouble) = &verdict.trouble else {
+        let steps = counted(verdict.steps, "step");
+        let ways = match verdict.ways {
+            0 | 1 => String::new(),
+            ways => format!(", cut in {ways} ways"),
+        };
+        return writeln!(out, "ok    {file} ({steps}{ways})");
+    };
+    writeln!(out, "FAIL  {file}")?;
+    write!(out, "{}", described(trouble))
+}
+
+/// What went wrong, each line indented and with its end.
+pub(super) fn described(trouble: &Trouble) -> String {
+    let mut lines: Vec<String> = trouble.text.lines().map(str::to_owned).collect();
+    if trouble.cuts != Cuts::Steps {
+        lines.push(format!("streams were {}; as written it passes", trouble.cuts));
+    }
+    let hidden = trouble.log.len().saturating_sub(SHOWN_LOG);
+    if !trouble.log.is_empty() {
+        lines.push("the handler's log:".to_owned());
+    }
+    if hidden > 0 {
+        lines.push(format!("  ({hidden} lines before)"));
+    }
+    let shown = trouble.log.iter().skip(hidden).flat_map(|entry| entry.lines());
+    lines.extend(shown.map(|line| format!("  {}", Printable(line.as_bytes()))));
+    lines.iter().flat_map(|line| ["      ", line, "\n"]).collect()
+}
+
+/// All of them in a line.
+///
+/// # Errors
+/// Those of `out`.
+pub(super) fn sum_up(out: &mut impl Write, verdicts: &[Verdict], took: Duration) -> io::Result<()> {
+    let failed = verdicts.iter().filter(|verdict| verdict.has_failed()).count();
+    let seconds = took.as_secs_f64();
+    let all = counted(verdicts.len(), "dialogue");
+    match failed {
+        0 => writeln!(out, "\n{all} passed in {seconds:.2} s"),
+        _ => writeln!(out, "\n{failed} of {all} failed in {seconds:.2} s"),
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,398 @@
+//! Plays a dialogue: does what its clients and upstreams do, in order, and compares what they
+//! receive. Where they are, and what connects them to a server, is a [`Stage`]'s business.
+//!
+//! While a step waits, everything that arrives for anyone is taken in, so that nobody holds
+//! anybody up. What no step has taken at the end is a failure.
+
+mod cuts;
+mod failure;
+mod party;
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+pub use cuts::Cuts;
+pub use failure::Failure;
+
+use crate::net::memory::Arrival;
+use crate::transcript::{
+    Action, Deed, Dialogue, Expectation, FileName, Name, Payload, Sight, Step, Template, Transport,
+    Variables, Verdict, Wanted,
+};
+use party::{End, Party};
+
+/// How long a step waits for what it expects, if nothing is said.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes that somebody may have received and no step has taken.
+const MOST_RECEIVED: usize = 16 << 20;
+
+/// Something that goes on in the background of a step.
+pub type Task<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Where a dialogue is played.
+pub trait Stage {
+    /// What connects a client, or an upstream, to the server.
+    type Wire: Wire;
+
+    /// Why this cannot be played here, if it cannot.
+    fn refuses(&self, step: &Step) -> Option<String>;
+
+    /// A client connects; an upstream waits for a connection of the handler.
+    fn open(&self, who: Option<&Name>) -> Task<Result<Self::Wire, String>>;
+
+    /// The handler is replaced.
+    fn reload(&self, file: &FileName) -> Task<Result<(), String>>;
+
+    /// Resolves once everything that was done has had its effect, as far as can be told.
+    fn settle(&self) -> Task<()>;
+
+    /// How long something is still waited for at the end that no step expects.
+    fn last_wait(&self) -> Duration;
+
+    /// Resolves once this was seen; it is not seen twice.
+    fn poll_sight(&self, sight: &Sight, context: &mut Context<'_>) -> Poll<()>;
+
+    /// What was seen and is a failure where no step names it.
+    fn unclaimed(&self) -> Vec<String>;
+}
+
+/// A connection as its peer holds it. It is closed when it is dropped.
+pub trait Wire {
+    /// Receives; is not called any more once the other side has ended.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Arrival>;
+
+    /// Sends a part of a stream, or a datagram; says how much of it was taken.
+    ///
+    /// # Errors
+    /// The other side is gone.
+    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Ends the sending side.
+    ///
+    /// # Errors
+    /// The system's.
+    fn end(&mut self) -> io::Result<()>;
+
+    /// Breaks the connection off.
+    fn reset(self);
+}
+
+/// What everybody has heard in a play, byte by byte; of datagrams, with their boundaries.
+pub type Heard = BTreeMap<Option<Name>, Vec<u8>>;
+
+/// One playing of a dialogue.
+pub struct Play<'d, S: Stage> {
+    dialogue: &'d Dialogue,
+    stage: &'d S,
+    eol: Vec<u8>,
+    timeout: Duration,
+    cuts: Cuts,
+    parties: BTreeMap<Option<Name>, Party<S::Wire>>,
+    variables: Variables,
+    /// Steps whose bytes were sent with those of an earlier one.
+    sent: BTreeSet<usize>,
+    /// The index of the step that is played, for whoever ends the play before its end.
+    at: &'d Cell<usize>,
+}
+
+impl<'d, S: Stage> Play<'d, S> {
+    /// A play that is about to begin; `eol` is the end of a line, `at` is told the index of each
+    /// step as it begins.
+    #[must_use]
+    pub fn new(
+        dialogue: &'d Dialogue,
+        stage: &'d S,
+        eol: Vec<u8>,
+        cuts: Cuts,
+        at: &'d Cell<usize>,
+    ) -> Self {
+        Self {
+            dialogue,
+            at,
+            stage,
+            eol,
+            timeout: dialogue.directives.timeout.unwrap_or(TIMEOUT),
+            cuts,
+            parties: BTreeMap::new(),
+            variables: Variables::default(),
+            sent: BTreeSet::new(),
+        }
+    }
+
+    /// Plays it to its end, or to the first failure; also tells what everybody has heard.
+    pub async fn run(mut self) -> (Result<(), Failure>, Heard) {
+        let outcome = self.play().await;
+        let heard = self.parties.into_iter().map(|(name, party)| (name, party.into_heard()));
+        (outcome, heard.collect())
+    }
+
+    async fn play(&mut self) -> Result<(), Failure> {
+        let dialogue = self.dialogue;
+        for placed in &dialogue.steps {
+            if let Some(why) = self.stage.refuses(&placed.step) {
+                return Err(Failure::of_step(dialogue, placed, why));
+            }
+        }
+        for (index, placed) in dialogue.steps.iter().enumerate() {
+            self.at.set(index);
+            let step = self.step(index, &placed.step).await;
+            step.map_err(|problem| Failure::of_step(dialogue, placed, problem))?;
+            self.settle().await;
+        }
+        self.end().await.map_err(|problem| Failure::of_end(dialogue, problem))
+    }
+
+    /// Waits until what was done has had its effect; what arrives meanwhile is taken in, so that
+    /// whoever sends it goes on.
+    async fn settle(&mut self) {
+        let mut settled = self.stage.settle();
+        poll_fn(|context| {
+            self.take_in(context);
+            settled.as_mut().poll(context)
+        })
+        .await;
+    }
+
+    async fn step(&mut self, index: usize, step: &Step) -> Result<(), String> {
+        let who = step.who.as_ref();
+        match &step.action {
+            Action::Send(_) if self.sent.contains(&index) => Ok(()),
+            Action::Send(payload) => {
+                let bytes = self.bytes_of(payload);
+                let pieces = self.pieces(index, bytes);
+                self.send(who, pieces).await
+            }
+            Action::Expect(wanted) => self.expect(who, wanted).await,
+            Action::Pass(time) => {
+                self.wait(*time, |_, _| Poll::<()>::Pending).await;
+                Ok(())
+            }
+            Action::Do(deed) => self.perform(who, deed).await,
+            Action::See(sight) => self.see(who, sight).await,
+        }
+    }
+
+    /// The bytes of a step that sends.
+    fn bytes_of(&self, payload: &Payload) -> Vec<u8> {
+        let fill = |template: &Template| template.fill(&self.variables).into_owned();
+        match payload {
+            Payload::Text(text) => fill(&text.with_end(&self.eol)),
+            Payload::Bytes(bytes) => fill(bytes),
+            Payload::Hex(bytes) => bytes.clone(),
+        }
+    }
+
+    /// How the bytes of the step at `index` are cut, perhaps with those of steps behind it.
+    fn pieces(&mut self, index: usize, mut bytes: Vec<u8>) -> Vec<Vec<u8>> {
+        let steps = &self.dialogue.steps;
+        let who = &steps[index].step.who;
+        if self.is_datagram(who.as_ref()) {
+            return vec![bytes];
+        }
+        if self.cuts.joins() {
+            for ahead in cuts::sent_ahead(steps, index) {
+                if let Action::Send(payload) = &steps[ahead].step.action {
+                    bytes.extend(self.bytes_of(payload));
+                    self.sent.insert(ahead);
+                }
+            }
+        }
+        self.cuts.cut(bytes)
+    }
+
+    fn is_datagram(&self, who: Option<&Name>) -> bool {
+        let directives = &self.dialogue.directives;
+        let upstream = who.and_then(|name| directives.upstreams.get(name));
+        upstream.map_or(directives.transport(), Transport::of).is_datagram()
+    }
+
+    /// Connects whoever is mentioned for the first time.
+    async fn party(&mut self, who: Option<&Name>) -> Result<(), String> {
+        if self.parties.contains_key(&who.cloned()) {
+            return Ok(());
+        }
+        self.connect(who).await
+    }
+
+    async fn connect(&mut self, who: Option<&Name>) -> Result<(), String> {
+        let mut opening = self.stage.open(who);
+        let limit = self.timeout;
+        let opened = self.wait(limit, |_, context| opening.as_mut().poll(context)).await;
+        let wire = match opened {
+            Some(opened) => opened?,
+            None => return Err(format!("there was no connection within {}", shown(limit))),
+        };
+        let is_datagram = self.is_datagram(who);
+        let party = self.parties.entry(who.cloned()).or_insert_with(|| Party::new(is_datagram));
+        party.check_empty()?;
+        party.connect(wire);
+        Ok(())
+    }
+
+    async fn send(&mut self, who: Option<&Name>, pieces: Vec<Vec<u8>>) -> Result<(), String> {
+        self.party(who).await?;
+        let (key, limit) = (who.cloned(), self.timeout);
+        for piece in pieces {
+            let mut sent = 0;
+            let sending = self.wait(limit, |play, context| {
+                let Some(party) = play.parties.get_mut(&key) else { return Poll::Pending };
+                party.poll_send(context, &piece, &mut sent)
+            });
+            match sending.await {
+                Some(Ok(())) => {}
+                Some(Err(error)) if error.kind() == io::ErrorKind::NotConnected => {
+                    return Err("its connection is closed; !> connect makes a new one".to_owned());
+                }
+                Some(Err(error)) => return Err(format!("it could not be sent: {error}")),
+                None => return Err(format!("it was not taken within {}", shown(limit))),
+            }
+        }
+        Ok(())
+    }
+
+    async fn expect(&mut self, who: Option<&Name>, wanted: &Wanted) -> Result<(), String> {
+        self.party(who).await?;
+        let expectation = Expectation::new(wanted, &self.eol);
+        let mut variables = std::mem::take(&mut self.variables);
+        let (key, limit) = (who.cloned(), self.timeout);
+        let mut check = expectation.begin(&variables);
+        let verdict = self
+            .wait(limit, |play, _| match play.parties.get_mut(&key) {
+                Some(party) => party.compare(&expectation, &mut check, &mut variables),
+                None => Poll::Pending,
+            })
+            .await;
+        self.variables = variables;
+        let party = self.parties.get(&key);
+        match verdict {
+            Some(Ok(())) => Ok(()),
+            Some(Err(difference)) => Err(difference),
+            None => {
+                let received = party.map_or(&[][..], Party::untaken);
+                Err(format!(
+                    "{}\nnothing more came within {}",
+                    check.missing(received),
+                    shown(limit)
+                ))
+            }
+        }
+    }
+
+    async fn perform(&mut self, who: Option<&Name>, deed: &Deed) -> Result<(), String> {
+        match deed {
+            Deed::Connect => {
+                if let Some(party) = self.parties.get_mut(&who.cloned()) {
+                    party.close();
+                }
+                return self.connect(who).await;
+            }
+            Deed::Reload(file) => {
+                let mut reloading = self.stage.reload(file);
+                // An `on_load` may take its time.
+                poll_fn(|context| {
+                    self.take_in(context);
+                    reloading.as_mut().poll(context)
+                })
+                .await?;
+                return Ok(());
+            }
+            Deed::Eof | Deed::Close | Deed::Reset => {}
+        }
+        self.party(who).await?;
+        let Some(party) = self.parties.get_mut(&who.cloned()) else { return Ok(()) };
+        match deed {
+            Deed::Eof => return party.end().map_err(|error| format!("it could not end: {error}")),
+            Deed::Close => party.close(),
+            _ => party.reset(),
+        }
+        Ok(())
+    }
+
+    async fn see(&mut self, who: Option<&Name>, sight: &Sight) -> Result<(), String> {
+        let (key, limit) = (who.cloned(), self.timeout);
+        match sight {
+            Sight::Eof | Sight::Reset | Sight::Silence(_) => self.party(who).await?,
+            Sight::Log(_) | Sight::Reject(_) | Sight::Fault(_) => {
+                let seen = self.wait(limit, |play, context| play.stage.poll_sight(sight, context));
+                return match seen.await {
+                    Some(()) => Ok(()),
+                    None => Err(format!("it was not seen within {}", shown(limit))),
+                };
+            }
+        }
+        if let Sight::Silence(time) = sight {
+            let heard = self.wait(*time, |play, _| match play.parties.get(&key) {
+                Some(party) => party.noise(),
+                None => Poll::Pending,
+            });
+            return heard.await.map_or(Ok(()), Err);
+        }
+        let wanted = if *sight == Sight::Reset { End::Reset } else { End::Eof };
+        let ended = self.wait(limit, |play, _| match play.parties.get(&key) {
+            Some(party) => party.seen_end(wanted),
+            None => Poll::Pending,
+        });
+        match ended.await {
+            Some(outcome) => outcome,
+            None => Err(format!("it did not end within {}", shown(limit))),
+        }
+    }
+
+    /// Fails for what no step has named.
+    async fn end(&mut self) -> Result<(), String> {
+        let limit = self.stage.last_wait();
+        self.wait(limit, |_, _| Poll::<()>::Pending).await;
+        self.settle().await;
+        for (name, party) in &self.parties {
+            let name = name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+            party.check_empty().map_err(|problem| format!("{name}{problem}"))?;
+        }
+        let unclaimed = self.stage.unclaimed();
+        if unclaimed.is_empty() { Ok(()) } else { Err(unclaimed.join("\n")) }
+    }
+
+    /// Takes in what arrives for anyone, until `ready` is or the time is over.
+    async fn wait<T>(
+        &mut self,
+        limit: Duration,
+        mut ready: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        let mut over = pin!(sleep(limit));
+        poll_fn(|context| {
+            self.take_in(context);
+            if let Poll::Ready(value) = ready(self, context) {
+                return Poll::Ready(Some(value));
+            }
+            over.as_mut().poll(context).map(|()| None)
+        })
+        .await
+    }
+
+    fn take_in(&mut self, context: &mut Context<'_>) {
+        for party in self.parties.values_mut() {
+            party.take_in(context);
+        }
+    }
+}
+
+/// A time as a step has it.
+fn shown(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
+/// What a comparison came to: right, or how it differs.
+fn verdict(verdict: Verdict) -> Option<Result<usize, String>> {
+    match verdict {
+        Verdict::Matched(taken) => Some(Ok(taken)),
+        Verdict::More => None,
+        Verdict::Differs(difference) => Some(Err(difference.to_string())),
+    }
+}

@@ -1,0 +1,183 @@
+//! A server without sockets and under a clock of its own, for dialogues: the real worker, sessions
+//! and VM over connections in memory. Time stands still while there is something to do and then
+//! goes on at once to whatever is next, so that an hour of sleep takes no time, and a run can be
+//! had again exactly.
+//!
+//! A simulation takes a thread for itself, one after the other; several threads can have one each.
+
+mod hourglass;
+mod idle;
+mod stage;
+pub mod suite;
+mod upstreams;
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use tokio::runtime::{self, LocalOptions};
+use tokio_util::sync::CancellationToken;
+
+use crate::accept::Slots;
+use crate::hub::Hub;
+use crate::play::{Cuts, Failure, Heard, Play};
+use crate::script::Bundle;
+use crate::settings::Settings;
+use crate::transcript::Dialogue;
+use crate::vm::{Config, FramingRules, Place, WatchdogHandle};
+use crate::worker::{Floor, Setup, Shared};
+use crate::world::World;
+use hourglass::Hourglass;
+use idle::Idle;
+use stage::{Props, Seen, SimulatedStage};
+use upstreams::Upstreams;
+
+/// Real time that one run may take: what takes longer does not come to rest.
+const LONGEST_RUN: Duration = Duration::from_secs(10);
+
+/// Where chance begins if a dialogue does not say so.
+const SEED: u64 = 1;
+
+/// What one run needs.
+#[derive(Clone)]
+pub struct Run<'a> {
+    /// The dialogue.
+    pub dialogue: &'a Dialogue,
+    /// The handler it is held with.
+    pub bundle: Arc<Bundle>,
+    /// The folder of the dialogue, where the handlers are that it reloads.
+    pub folder: &'a Path,
+    /// The server's settings; what concerns sockets is not looked at.
+    pub settings: Arc<Settings>,
+    /// Ends calls that are over their budget.
+    pub watchdog: WatchdogHandle,
+    /// How streams are cut.
+    pub cuts: Cuts,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Ran {
+    /// Whether all steps were as they should be.
+    pub outcome: Result<(), Failure>,
+    /// What everybody heard.
+    pub heard: Heard,
+    /// What the handler logged, a line each, with its level.
+    pub log: Vec<String>,
+    /// How long it took by its own clock.
+    pub time: Duration,
+}
+
+impl Ran {
+    fn without_a_step(failure: Failure) -> Self {
+        Self { outcome: Err(failure), heard: Heard::new(), log: Vec::new(), time: Duration::ZERO }
+    }
+}
+
+impl Run<'_> {
+    /// Plays the dialogue; blocks this thread until it is over.
+    #[must_use]
+    pub fn go(&self) -> Ran {
+        // What the server logs of a simulation concerns nobody.
+        let silence = tracing::subscriber::NoSubscriber::default();
+        tracing::subscriber::with_default(silence, || self.in_a_runtime())
+    }
+
+    fn in_a_runtime(&self) -> Ran {
+        let idle = Arc::new(Idle::default());
+        let parked = Arc::clone(&idle);
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .on_thread_park(move || parked.note())
+            .build_local(LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.within_limit(&idle)),
+            Err(error) => Ran::without_a_step(self.failure(format!("no runtime: {error}"))),
+        }
+    }
+
+    async fn within_limit(&self, idle: &Arc<Idle>) -> Ran {
+        let hourglass = Hourglass::turn(LONGEST_RUN);
+        let seen = Rc::new(Seen::default());
+        let at = Cell::new(0);
+        tokio::select! {
+            ran = self.play(idle, &seen, &at) => ran,
+            () = hourglass.run_out() => {
+                let problem = format!(
+                    "the server had not come to rest after {} s of real time, and was stopped: \
+                     does the handler do something again and again without a pause?",
+                    LONGEST_RUN.as_secs()
+                );
+                let failure = match self.dialogue.steps.get(at.get()) {
+                    Some(placed) => Failure::of_step(self.dialogue, placed, problem),
+                    None => self.failure(problem),
+                };
+                Ran { log: seen.take_log(), ..Ran::without_a_step(failure) }
+            }
+        }
+    }
+
+    async fn play(&self, idle: &Arc<Idle>, seen: &Rc<Seen>, at: &Cell<usize>) -> Ran {
+        let witness = Rc::clone(seen);
+        let chance = self.dialogue.directives.seed.unwrap_or(SEED);
+        let world = Rc::new(World::new(chance, move |sighting| witness.note(sighting)));
+        let upstreams = Upstreams::new(&self.dialogue.directives.upstreams, Rc::clone(seen));
+        let stop = CancellationToken::new();
+        let setup = self.setup(&stop);
+        let dialler = upstreams.dialler();
+        let floor = match Floor::load_in(setup, Some(Rc::clone(&world)), dialler).await {
+            Ok(floor) => floor,
+            Err(fault) => return Ran::without_a_step(self.failure(fault.to_string())),
+        };
+        let framings = floor.framings();
+        let eol = self.dialogue.directives.eol_beside(&framings.reply);
+        let props =
+            Props { directives: &self.dialogue.directives, folder: self.folder.to_owned(), stop };
+        let stage = SimulatedStage::new(props, floor, upstreams, Rc::clone(seen), Arc::clone(idle));
+        let (outcome, heard) = Play::new(self.dialogue, &stage, eol, self.cuts, at).run().await;
+        stage.dismantle();
+        Ran { outcome, heard, log: seen.take_log(), time: world.elapsed() }
+    }
+
+    fn setup(&self, stop: &CancellationToken) -> Setup {
+        let settings = &self.settings;
+        let stopping = stop.clone();
+        let config = Config {
+            memory: settings.memory,
+            place: Place { worker: 1, workers: 1 },
+            watchdog: self.watchdog.clone(),
+            stop: Arc::new(move || stopping.cancel()),
+            framing: FramingRules {
+                forced: self.dialogue.directives.framing.clone().or(settings.framing.clone()),
+                max_message: settings.max_message,
+            },
+        };
+        Setup {
+            config,
+            settings: Arc::clone(settings),
+            sources: Vec::new(),
+            bundle: Arc::clone(&self.bundle),
+            shared: Arc::new(Shared {
+                ids: Arc::new(AtomicU64::new(1)),
+                known_peers: Arc::new(AtomicUsize::new(0)),
+                slots: Slots::new(settings.max_conns),
+                stop: stop.clone(),
+                hub: Hub::new(1, settings.memory),
+            }),
+        }
+    }
+
+    fn failure(&self, problem: String) -> Failure {
+        Failure::before(&self.dialogue.file, problem)
+    }
+}
+
+/// The folder that names in a dialogue begin at.
+#[must_use]
+pub fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_owned).unwrap_or_default()
+}

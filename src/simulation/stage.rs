@@ -1,0 +1,326 @@
+//! A simulated server as the stage of a dialogue: connects its clients and upstreams, replaces its
+//! handler, and knows what the handler has logged, rejected and failed at.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::spawn_local;
+use tokio_util::sync::CancellationToken;
+
+use super::idle::Idle;
+use super::upstreams::Upstreams;
+use crate::accept::Accepted;
+use crate::conn::Transport;
+use crate::net::datagram::DatagramSocket;
+use crate::net::memory::{Arrival, Far, MemoryDatagrams, stream};
+use crate::net::{Endpoint, Listener};
+use crate::play::{Stage, Task, Wire};
+use crate::script::Source;
+use crate::settings::{DEFAULT_PORT, Script};
+use crate::transcript::{Directives, FileName, Line, Name, Sight, Step, Transport as Kind};
+use crate::worker::Floor;
+use crate::world::Sighting;
+
+/// Lines of the log that are kept; a handler that floods it is cut off.
+const MOST_LINES: usize = 1000;
+
+/// Faults and rejects that are kept.
+const MOST_SIGHTINGS: usize = 10_000;
+
+/// Ports of clients, counted up from here.
+const FIRST_PORT: u16 = 40_000;
+
+/// What a stage is made of beside the server.
+pub(super) struct Props<'d> {
+    pub(super) directives: &'d Directives,
+    /// Where names of files begin.
+    pub(super) folder: PathBuf,
+    /// The handler has the server stop.
+    pub(super) stop: CancellationToken,
+}
+
+/// See the module.
+pub(super) struct SimulatedStage<'d> {
+    props: Props<'d>,
+    floor: Rc<Floor>,
+    upstreams: Upstreams,
+    seen: Rc<Seen>,
+    idle: Arc<Idle>,
+    listener: Arc<Listener>,
+    local: Endpoint,
+    datagrams: Option<MemoryDatagrams>,
+    clients: Cell<u16>,
+    generation: Rc<Cell<u64>>,
+}
+
+impl<'d> SimulatedStage<'d> {
+    pub(super) fn new(
+        props: Props<'d>,
+        floor: Floor,
+        upstreams: Upstreams,
+        seen: Rc<Seen>,
+        idle: Arc<Idle>,
+    ) -> Self {
+        let kind = props.directives.transport();
+        let local = match kind {
+            Kind::Tcp | Kind::Udp => inet(DEFAULT_PORT),
+            Kind::Unix | Kind::Unixgram => Endpoint::Unix(Some("scriptsock.sock".into())),
+        };
+        let name = props.directives.listener.as_ref().map(ToString::to_string);
+        let listener =
+            Arc::new(Listener { name, url: format!("{kind}://{local}"), loopback: true });
+        let floor = Rc::new(floor);
+        let datagrams = kind.is_datagram().then(|| {
+            let socket = MemoryDatagrams::new(local.clone());
+            let transport = transport(kind);
+            let served = DatagramSocket::Memory(socket.clone());
+            floor.open_datagram(Arc::clone(&listener), transport, served);
+            socket
+        });
+        let (draining, stop) = (Rc::downgrade(&floor), props.stop.clone());
+        spawn_local(async move {
+            stop.cancelled().await;
+            if let Some(floor) = draining.upgrade() {
+                floor.close();
+            }
+        });
+        Self {
+            props,
+            floor,
+            upstreams,
+            seen,
+            idle,
+            listener,
+            local,
+            datagrams,
+            clients: Cell::new(0),
+            generation: Rc::new(Cell::new(1)),
+        }
+    }
+
+    /// What holds each other is taken apart, so that the memory is free again.
+    pub(super) fn dismantle(&self) {
+        self.floor.dismantle();
+    }
+
+    fn connect(&self, who: Option<&Name>) -> Result<Far, String> {
+        if self.props.stop.is_cancelled() {
+            return Err("connection refused: the handler has stopped the server".to_owned());
+        }
+        self.clients.set(self.clients.get() + 1);
+        let kind = self.props.directives.transport();
+        let peer = self.address(who, kind);
+        if let Some(socket) = &self.datagrams {
+            return Ok(socket.peer(peer));
+        }
+        let Some(slot) = self.floor.free_slot() else {
+            return Err("all connections that --max-conns allows are open".to_owned());
+        };
+        let (near, far) = stream(kind == Kind::Unix);
+        let ends = (peer, self.local.clone());
+        let accepted = Accepted { stream: near, slot };
+        self.floor.host().serve(&self.listener, transport(kind), ends, accepted);
+        Ok(far)
+    }
+
+    /// The address that a client is seen to have.
+    fn address(&self, who: Option<&Name>, kind: Kind) -> Endpoint {
+        let count = self.clients.get();
+        match kind {
+            Kind::Unix => Endpoint::Unix(None),
+            Kind::Unixgram => Endpoint::Unix(Some(format!("client-{count}.sock").into())),
+            Kind::Tcp | Kind::Udp => {
+                let given = who.and_then(|name| self.props.directives.peers.get(name));
+                given.map_or_else(|| inet(FIRST_PORT + count), |address| (*address).into())
+            }
+        }
+    }
+}
+
+fn inet(port: u16) -> Endpoint {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()
+}
+
+fn transport(kind: Kind) -> Transport {
+    match kind {
+        Kind::Tcp => Transport::Tcp,
+        Kind::Udp => Transport::Udp,
+        Kind::Unix => Transport::Unix,
+        Kind::Unixgram => Transport::Unixgram,
+    }
+}
+
+impl Stage for SimulatedStage<'_> {
+    type Wire = Far;
+
+    fn refuses(&self, _: &Step) -> Option<String> {
+        None
+    }
+
+    fn open(&self, who: Option<&Name>) -> Task<Result<Far, String>> {
+        match who {
+            Some(name) if self.upstreams.has(name) => {
+                let (upstreams, name) = (self.upstreams.clone(), name.clone());
+                Box::pin(async move { upstreams.accept(&name).await })
+            }
+            _ => {
+                let connected = self.connect(who);
+                Box::pin(async move { connected })
+            }
+        }
+    }
+
+    fn reload(&self, file: &FileName) -> Task<Result<(), String>> {
+        let (floor, generation) = (Rc::clone(&self.floor), Rc::clone(&self.generation));
+        let (folder, file) = (self.props.folder.clone(), file.to_string());
+        Box::pin(async move { reload(&floor, &generation, &folder, &file).await })
+    }
+
+    fn settle(&self) -> Task<()> {
+        let idle = Arc::clone(&self.idle);
+        Box::pin(async move { idle.rest().await })
+    }
+
+    fn last_wait(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn poll_sight(&self, sight: &Sight, context: &mut Context<'_>) -> Poll<()> {
+        self.seen.poll(sight, context)
+    }
+
+    fn unclaimed(&self) -> Vec<String> {
+        self.seen.unclaimed()
+    }
+}
+
+async fn reload(
+    floor: &Floor,
+    generation: &Cell<u64>,
+    folder: &Path,
+    file: &str,
+) -> Result<(), String> {
+    let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
+    let source = Source::locate(&Script::Named(file.into()), &folder);
+    let source = source.map_err(|error| error.to_string())?;
+    let bundle = source.read().map_err(|error| error.to_string())?;
+    let number = generation.get() + 1;
+    let (answer, answered) = oneshot::channel();
+    floor.prepare(Arc::new(bundle), number, answer);
+    match answered.await {
+        Ok(Ok(())) => {}
+        Ok(Err(fault)) => return Err(fault.to_string()),
+        Err(_) => return Err("the handler could not be replaced".to_owned()),
+    }
+    floor.commit();
+    generation.set(number);
+    Ok(())
+}
+
+impl Wire for Far {
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<Arrival> {
+        self.poll_receive(context)
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(context, bytes).map_ok(|()| bytes.len())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.end();
+        Ok(())
+    }
+
+    fn reset(self) {
+        self.reset();
+    }
+}
+
+/// What the handler did that no peer can see.
+#[derive(Default)]
+pub(super) struct Seen {
+    sightings: RefCell<Vec<Noted>>,
+    log: RefCell<Vec<String>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+struct Noted {
+    sighting: Sighting,
+    claimed: bool,
+}
+
+impl Seen {
+    /// Something was seen.
+    pub(super) fn note(&self, sighting: Sighting) {
+        match &sighting {
+            Sighting::Log { level, text } => self.note_line(format!("{level} {text}")),
+            Sighting::Reject(reason) => self.note_line(format!("rejected: {reason}")),
+            Sighting::Fault { whole, .. } => self.note_line(format!("fault: {whole}")),
+        }
+        let mut sightings = self.sightings.borrow_mut();
+        if sightings.len() < MOST_SIGHTINGS {
+            sightings.push(Noted { sighting, claimed: false });
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// A line for whoever reads of a failure.
+    pub(super) fn note_line(&self, line: String) {
+        let mut log = self.log.borrow_mut();
+        match log.len() {
+            0..MOST_LINES => log.push(line),
+            MOST_LINES => log.push("and more".to_owned()),
+            _ => {}
+        }
+    }
+
+    /// The log so far.
+    pub(super) fn take_log(&self) -> Vec<String> {
+        self.log.take()
+    }
+
+    fn poll(&self, sight: &Sight, context: &mut Context<'_>) -> Poll<()> {
+        let mut sightings = self.sightings.borrow_mut();
+        let found = sightings.iter_mut().find(|noted| !noted.claimed && noted.is(sight));
+        if let Some(noted) = found {
+            noted.claimed = true;
+            return Poll::Ready(());
+        }
+        self.waker.replace(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    fn unclaimed(&self) -> Vec<String> {
+        let sightings = self.sightings.borrow();
+        let left = sightings.iter().filter(|noted| !noted.claimed);
+        left.filter_map(|noted| match &noted.sighting {
+            Sighting::Log { .. } => None,
+            Sighting::Reject(reason) => Some(format!("rejected, and no step names it: {reason}")),
+            Sighting::Fault { summary, .. } => {
+                Some(format!("a fault, and no step names it: {summary}"))
+            }
+        })
+        .collect()
+    }
+}
+
+impl Noted {
+    fn is(&self, sight: &Sight) -> bool {
+        let holds = |text: &String, part: &Line| text.contains(part.as_str());
+        match (&self.sighting, sight) {
+            (Sighting::Log { text, .. }, Sight::Log(part)) => holds(text, part),
+            (Sighting::Reject(reason), Sight::Reject(part)) => holds(reason, part),
+            (Sighting::Fault { summary, .. }, Sight::Fault(part)) => holds(summary, part),
+            _ => false,
+        }
+    }
+}

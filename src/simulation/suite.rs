@@ -1,0 +1,222 @@
+//! Dialogues from files, played many at once: finds them and their handlers, and says of each how
+//! it went.
+
+mod find;
+mod handlers;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use find::{FindError, find};
+pub use handlers::Handlers;
+
+use super::{Ran, Run, folder_of};
+use crate::play::{Cuts, Failure};
+use crate::script::Bundle;
+use crate::settings::Settings;
+use crate::transcript::{Dialogue, Difference};
+use crate::vm::{Watchdog, WatchdogHandle};
+
+/// Random cuts that a dialogue is played with.
+const RANDOM_CUTS: u64 = 4;
+
+/// Verdicts that wait to be told.
+const MOST_WAITING: usize = 64;
+
+/// What is played, and how.
+pub struct Suite {
+    /// The dialogues.
+    pub files: Vec<PathBuf>,
+    /// Whom they are held with.
+    pub handlers: Handlers,
+    /// The server's settings.
+    pub settings: Arc<Settings>,
+    /// Each is also played with streams cut in other ways.
+    pub splits: bool,
+    /// How many at once.
+    pub jobs: usize,
+}
+
+/// How one dialogue went.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The file.
+    pub file: String,
+    /// How many steps it has.
+    pub steps: usize,
+    /// In how many ways its streams were cut.
+    pub ways: usize,
+    /// What went wrong, if something did.
+    pub trouble: Option<Trouble>,
+    /// How long it took, really.
+    pub took: Duration,
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub struct Trouble {
+    /// The failure, or what is wrong with the file.
+    pub text: String,
+    /// How streams were cut.
+    pub cuts: Cuts,
+    /// What the handler logged.
+    pub log: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether something went wrong.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.trouble.is_some()
+    }
+}
+
+impl Suite {
+    /// Plays all of them; `tell` gets the verdicts in the order of the files, each as soon as it
+    /// can.
+    ///
+    /// # Errors
+    /// The system refused a thread.
+    pub fn run(&self, mut tell: impl FnMut(Verdict)) -> std::io::Result<()> {
+        let watchdog = Watchdog::start(self.settings.budget)?;
+        let next = AtomicUsize::new(0);
+        let (sender, verdicts) = mpsc::sync_channel(MOST_WAITING);
+        thread::scope(|scope| {
+            for _ in 0..self.jobs.min(self.files.len()).max(1) {
+                let (sender, watchdog, next) = (sender.clone(), watchdog.handle(), &next);
+                let work = move || {
+                    while let Some((index, file)) = self.take(next) {
+                        // Nobody listens any more where telling has failed.
+                        let _ = sender.send((index, self.judge(file, &watchdog)));
+                    }
+                };
+                thread::Builder::new().name("dialogues".to_owned()).spawn_scoped(scope, work)?;
+            }
+            drop(sender);
+            in_order(&verdicts, &mut tell);
+            Ok(())
+        })
+    }
+
+    fn take(&self, next: &AtomicUsize) -> Option<(usize, &Path)> {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        self.files.get(index).map(|file| (index, file.as_path()))
+    }
+
+    fn judge(&self, file: &Path, watchdog: &WatchdogHandle) -> Verdict {
+        let begin = Instant::now();
+        let shown = file.display().to_string();
+        let mut verdict =
+            Verdict { file: shown, steps: 0, ways: 0, trouble: None, took: begin.elapsed() };
+        verdict.trouble = self.play(file, watchdog, &mut verdict).err();
+        verdict.took = begin.elapsed();
+        verdict
+    }
+
+    fn play(
+        &self,
+        file: &Path,
+        watchdog: &WatchdogHandle,
+        verdict: &mut Verdict,
+    ) -> Result<(), Trouble> {
+        let dialogue = read(file).map_err(Trouble::before)?;
+        verdict.steps = dialogue.steps.len();
+        if dialogue.steps.is_empty() {
+            return Err(Trouble::before(format!("{}: there is no step", dialogue.file)));
+        }
+        let folder = folder_of(file);
+        let bundle = self.handlers.of(&dialogue, &folder);
+        let bundle = bundle.map_err(|problem| {
+            Trouble::before(Failure::before(&dialogue.file, problem).to_string())
+        })?;
+        self.play_with(&dialogue, &folder, bundle, watchdog, verdict)
+    }
+
+    fn play_with(
+        &self,
+        dialogue: &Dialogue,
+        folder: &Path,
+        bundle: Arc<Bundle>,
+        watchdog: &WatchdogHandle,
+        verdict: &mut Verdict,
+    ) -> Result<(), Trouble> {
+        let mut run = Run {
+            dialogue,
+            bundle,
+            folder,
+            settings: Arc::clone(&self.settings),
+            watchdog: watchdog.clone(),
+            cuts: Cuts::Steps,
+        };
+        let plain = run.go();
+        verdict.ways = 1;
+        let heard = plain.heard.clone();
+        check(plain, Cuts::Steps)?;
+        if !self.splits || !has_streams(dialogue) {
+            return Ok(());
+        }
+        let random = (1..=RANDOM_CUTS).map(Cuts::Random);
+        for cuts in [Cuts::Bytes, Cuts::Joined].into_iter().chain(random) {
+            run.cuts = cuts;
+            let ran = run.go();
+            verdict.ways += 1;
+            let log = ran.log.clone();
+            let other = ran.heard.clone();
+            check(ran, cuts)?;
+            for (name, expected) in &heard {
+                let got = other.get(name).map_or(&[][..], Vec::as_slice);
+                if got != expected {
+                    let name = name.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+                    let difference = Difference::between(expected, got);
+                    let text =
+                        format!("{}: {name}heard something else\n{difference}", dialogue.file);
+                    return Err(Trouble { text, cuts, log });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is anything to cut.
+fn has_streams(dialogue: &Dialogue) -> bool {
+    let directives = &dialogue.directives;
+    let upstreams = directives.upstreams.values();
+    !directives.transport().is_datagram()
+        || upstreams.map(crate::transcript::Transport::of).any(|kind| !kind.is_datagram())
+}
+
+fn check(ran: Ran, cuts: Cuts) -> Result<(), Trouble> {
+    ran.outcome.map_err(|failure| Trouble { text: failure.to_string(), cuts, log: ran.log })
+}
+
+/// Reads a dialogue.
+fn read(file: &Path) -> Result<Dialogue, String> {
+    let shown = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|error| {
+        format!("{shown}: it cannot be read: {}", crate::net::bind::reason(&error))
+    })?;
+    Dialogue::parse(&shown, &bytes).map_err(|mistakes| mistakes.to_string())
+}
+
+/// Tells the verdicts by their index, from 0 on.
+fn in_order(verdicts: &mpsc::Receiver<(usize, Verdict)>, tell: &mut impl FnMut(Verdict)) {
+    let mut early = std::collections::BTreeMap::new();
+    let mut next = 0;
+    for (index, verdict) in verdicts {
+        early.insert(index, verdict);
+        while let Some(verdict) = early.remove(&next) {
+            tell(verdict);
+            next += 1;
+        }
+    }
+}
+
+impl Trouble {
+    fn before(text: String) -> Self {
+        Self { text, cuts: Cuts::Steps, log: Vec::new() }
+    }
+}

@@ -1,0 +1,156 @@
+//! The servers that a handler connects to: played by the dialogue, never dialled.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::stage::Seen;
+use crate::conn::Transport;
+use crate::handler::Dialling;
+use crate::net::Endpoint;
+use crate::net::address::Address;
+use crate::net::dial::DialError;
+use crate::net::memory::{Far, link, stream};
+use crate::outgoing::Maker;
+use crate::transcript::Name;
+use crate::vm::{Dial, Dialler};
+
+/// Ports of our ends, counted up from here.
+const FIRST_PORT: u16 = 50_000;
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Upstreams(Rc<Lobby>);
+
+struct Lobby {
+    servers: BTreeMap<Name, Server>,
+    seen: Rc<Seen>,
+    port: RefCell<u16>,
+}
+
+/// One of them.
+struct Server {
+    address: Address,
+    state: RefCell<State>,
+}
+
+/// Connections that the handler has made and the dialogue has not spoken on.
+#[derive(Default)]
+struct State {
+    arrived: VecDeque<Far>,
+    made: usize,
+    waker: Option<Waker>,
+}
+
+impl Upstreams {
+    pub(super) fn new(declared: &BTreeMap<Name, Address>, seen: Rc<Seen>) -> Self {
+        let server =
+            |address: &Address| Server { address: address.clone(), state: RefCell::default() };
+        let servers = declared.iter().map(|(name, address)| (name.clone(), server(address)));
+        Self(Rc::new(Lobby { servers: servers.collect(), seen, port: RefCell::new(FIRST_PORT) }))
+    }
+
+    /// What opens the handler's connections.
+    pub(super) fn dialler(&self) -> impl FnOnce(Maker) -> Dialler + use<> {
+        let lobby = Rc::clone(&self.0);
+        move |maker| Rc::new(move |wanted| dial(&lobby, &maker, wanted))
+    }
+
+    /// Whether a name is one of them.
+    pub(super) fn has(&self, name: &Name) -> bool {
+        self.0.servers.contains_key(name)
+    }
+
+    /// The next connection to the one of this name.
+    pub(super) async fn accept(&self, name: &Name) -> Result<Far, String> {
+        let Some(server) = self.0.servers.get(name) else {
+            return Err(format!("there is no @upstream {name}"));
+        };
+        let arrived = poll_fn(|context| {
+            let mut state = server.state.borrow_mut();
+            let Some(far) = state.arrived.pop_front() else {
+                state.waker = Some(context.waker().clone());
+                return Poll::Pending;
+            };
+            Poll::Ready(far)
+        });
+        Ok(arrived.await)
+    }
+}
+
+impl Lobby {
+    /// Who answers at an address: of several, by the order of their names, the first that has had
+    /// no connection yet, else the last.
+    fn answering(&self, address: &Address) -> Option<&Server> {
+        let at = || self.servers.values().filter(|server| server.address == *address);
+        at().find(|server| server.state.borrow().made == 0).or_else(|| at().last())
+    }
+
+    fn next_port(&self) -> u16 {
+        let mut port = self.port.borrow_mut();
+        *port = port.checked_add(1).unwrap_or(FIRST_PORT);
+        *port
+    }
+}
+
+fn dial(lobby: &Rc<Lobby>, maker: &Maker, wanted: Dial) -> Dialling {
+    let (lobby, maker) = (Rc::clone(lobby), maker.clone());
+    Box::pin(async move {
+        let Dial { address, framings, .. } = wanted;
+        let Some(server) = lobby.answering(&address) else {
+            lobby.seen.note_line(format!("connect to {address}: no @upstream answers there"));
+            return Err(DialError::from(&io::Error::from_raw_os_error(
+                nix::errno::Errno::ECONNREFUSED as i32,
+            )));
+        };
+        let ends = (far_end(&address), near_end(&address, lobby.next_port()));
+        let (conn, far) = match &address {
+            Address::Udp { .. } => {
+                let (near, far) = link();
+                (maker.serve_udp(ends, framings, near), far)
+            }
+            Address::Tcp { .. } => {
+                let (near, far) = stream(false);
+                (maker.serve(Transport::Tcp, ends, framings, near), far)
+            }
+            Address::Unix(_) | Address::Unixgram(_) => {
+                let (near, far) = stream(true);
+                (maker.serve(Transport::Unix, ends, framings, near), far)
+            }
+        };
+        let mut state = server.state.borrow_mut();
+        state.made += 1;
+        state.arrived.push_back(far);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+        Ok(conn)
+    })
+}
+
+/// The address that a host stands for: itself, or this machine's.
+fn far_end(address: &Address) -> Endpoint {
+    match address {
+        Address::Tcp { host, port } | Address::Udp { host, port } => {
+            let ip = host.parse::<IpAddr>().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            SocketAddr::new(ip, *port).into()
+        }
+        Address::Unix(path) | Address::Unixgram(path) => Endpoint::Unix(Some(path.clone())),
+    }
+}
+
+fn near_end(address: &Address, port: u16) -> Endpoint {
+    match far_end(address) {
+        Endpoint::Inet(SocketAddr::V6(_)) => {
+            SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), port).into()
+        }
+        Endpoint::Inet(SocketAddr::V4(_)) => {
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port).into()
+        }
+        Endpoint::Unix(_) => Endpoint::Unix(None),
+    }
+}
