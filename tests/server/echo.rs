@@ -1,7 +1,7 @@
 //! The classic socket lessons over TCP: one message, a loop, clients that vanish, the next client,
 //! a thousand at once, bytes of every kind, a flood.
 
-use crate::support::{Client, Server, raise_descriptor_limit, wait_until};
+use crate::support::{Client, Server, Tool, raise_descriptor_limit, wait_until};
 use sha2::{Digest, Sha256};
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -30,6 +30,14 @@ fn one_message_one_answer_and_close() {
     client.exchange(b"hello\n", b"HELLO\n");
     client.half_close();
     client.expect_eof();
+}
+
+#[test]
+fn the_client_of_the_readme_gets_upper_case() {
+    let Some(nc) = Tool::find("nc", "netcat-openbsd") else { return };
+    let server = Server::builder().start();
+    let port = server.tcp_addr().port().to_string();
+    assert_eq!(nc.run_with(["-N", "127.0.0.1", &port], "hello\n").ok(), "HELLO\n");
 }
 
 #[test]

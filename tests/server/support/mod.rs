@@ -1,12 +1,14 @@
 //! The harness: start the program (`server`), collect what it prints (`lines`), talk to it over
-//! streams (`client`) and datagrams (`datagram`), be talked to (`listener`). Nothing here sleeps
-//! and hopes: every wait is for an event and has a generous limit.
+//! streams (`client`) and datagrams (`datagram`), be talked to (`listener`), have programs of
+//! others talk to it (`tools`). Nothing here sleeps and hopes: every wait is for an event and has a
+//! generous limit.
 
 mod client;
 mod datagram;
 mod lines;
 mod listener;
 mod server;
+mod tools;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ pub use client::Client;
 pub use datagram::DatagramClient;
 pub use listener::Listener;
 pub use server::{Failed, SIGCONT, SIGHUP, SIGINT, SIGSTOP, SIGTERM, Server};
+pub use tools::Tool;
 
 /// How long a test waits for an event before it fails. Far more than the event ever needs: the
 /// limit only decides when a broken server is called broken.
