@@ -30,6 +30,8 @@
 //! `scriptsock test` serves nobody either: [`simulation::suite`] finds dialogues, each is held in a
 //! [`simulation`], the real worker, sessions and VM over [`net::memory`] and under a clock of its
 //! own, and [`play`] does what its clients do.
+//! # The other commands
+//! `scriptsock check` is the trial of [`vm::try_out`] without a server.
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Ok(cli) => match cli.command {
             Some(Command::Bench(options)) => options.run(),
             Some(Command::Test(options)) => options.run(),
+            Some(Command::Check(options)) => options.run(),
             None => serve(&cli.options),
         },
         Err(stop) => stop.report(),

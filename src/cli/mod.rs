@@ -2,6 +2,7 @@
 //! resolved to `settings` in `serve`; only `cli` names clap.
 
 pub mod bench;
+pub mod check;
 pub mod log;
 mod output;
 pub mod serve;
@@ -16,6 +17,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use bench::BenchOptions;
+use check::CheckOptions;
 use serve::ServeOptions;
 use test::TestOptions;
 use usage::Stop;
@@ -51,6 +53,8 @@ pub enum Command {
     Bench(BenchOptions),
     /// Test handlers: play dialogues against them, without a network and in simulated time
     Test(TestOptions),
+    /// Load scripts as a reload would, and say what is wrong with them
+    Check(CheckOptions),
 }
 
 /// The exit status.

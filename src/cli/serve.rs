@@ -139,11 +139,7 @@ impl ServeOptions {
     }
 
     fn framing(&self) -> Result<Option<Spec>, UsageError> {
-        if let Some(spec) = &self.framing {
-            spec.standing(self.max_message).map_err(|problem| {
-                UsageError::new(format!("invalid value '{spec}' for '--framing': {problem}"))
-            })?;
-        }
+        refuse_impossible(self.framing.as_ref(), self.max_message)?;
         Ok(self.framing.clone())
     }
 
@@ -199,6 +195,17 @@ impl ServeOptions {
         }
         Ok(listeners)
     }
+}
+
+/// A `--framing` under which no message could arrive.
+pub(super) fn refuse_impossible(
+    framing: Option<&Spec>,
+    max_message: usize,
+) -> Result<(), UsageError> {
+    let Some(spec) = framing else { return Ok(()) };
+    spec.standing(max_message).map(drop).map_err(|problem| {
+        UsageError::new(format!("invalid value '{spec}' for '--framing': {problem}"))
+    })
 }
 
 fn workers(text: &str) -> Result<NonZeroUsize, BadValue> {

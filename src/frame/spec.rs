@@ -88,6 +88,27 @@ impl Spec {
     }
 }
 
+impl Framing {
+    /// What it was asked for as, which can be parsed again; `max_message` is the limit that goes
+    /// without saying. `None` for a function of the script.
+    #[must_use]
+    pub fn spec(&self, max_message: usize) -> Option<Spec> {
+        let kind = match &self.codec {
+            Codec::Raw => Kind::Raw,
+            Codec::All => Kind::All,
+            Codec::Line => Kind::Line,
+            Codec::Crlf => Kind::Crlf,
+            Codec::Delimiter(delimiter) => Kind::Delimiter(delimiter.bytes().into()),
+            Codec::Length(length) => Kind::Length(*length),
+            Codec::Fixed(size) => Kind::Fixed(*size),
+            Codec::Netstring => Kind::Netstring,
+            Codec::Custom(_) => return None,
+        };
+        let usual = if self.is_raw() { RAW_MOST } else { max_message };
+        Some(Spec { kind, max: (self.max != usual).then_some(self.max) })
+    }
+}
+
 impl Kind {
     pub(super) fn name(&self) -> &'static str {
         match self {

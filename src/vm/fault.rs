@@ -44,6 +44,17 @@ struct Place {
     line: usize,
 }
 
+/// A place that the way to a fault led through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passed<'a> {
+    /// The file as people are shown it.
+    pub file: &'a str,
+    /// The line, from 1 on.
+    pub line: usize,
+    /// The function, where it has a name.
+    pub function: Option<&'a str>,
+}
+
 impl Fault {
     /// The script could not be loaded.
     pub(super) fn loading(trouble: Trouble, label: &Label, bundle: &Arc<Bundle>) -> Self {
@@ -123,6 +134,50 @@ impl Fault {
         }
     }
 
+    /// The file of the script that returns the handler, as people are shown it.
+    #[must_use]
+    pub fn script(&self) -> &str {
+        self.bundle.main().shown()
+    }
+
+    /// Why it failed: the error's text without its place.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        &self.text
+    }
+
+    /// The file at fault as people are shown it, and the line in it, from 1 on.
+    #[must_use]
+    pub fn place(&self) -> Option<(&str, usize)> {
+        self.place.as_ref().map(|place| (place.source.as_str(), place.line))
+    }
+
+    /// The column at which the text of the line at fault begins, from 1 on: Luau tells lines only.
+    #[must_use]
+    pub fn column(&self) -> Option<usize> {
+        let place = self.place.as_ref()?;
+        let line = self.bundle.line(&place.source, place.line)?;
+        let indent = line.chars().take_while(|c| c.is_whitespace()).count();
+        (!line.trim().is_empty()).then_some(indent + 1)
+    }
+
+    /// The way to it, innermost first.
+    pub fn trace(&self) -> impl Iterator<Item = Passed<'_>> {
+        self.frames.iter().map(|frame| Passed {
+            file: &frame.source,
+            line: frame.line,
+            function: frame.name.as_deref(),
+        })
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        let line =
+            self.place.as_ref().and_then(|place| self.bundle.line(&place.source, place.line));
+        hint(&self.text, line.as_deref().unwrap_or_default())
+    }
+
     /// The same for all repeats of a fault: what failed, and where, or why.
     pub(super) fn key(&self) -> String {
         match &self.place {
@@ -163,12 +218,6 @@ impl Fault {
             .annotation(AnnotationKind::Primary.span(span));
         let group = Group::with_level(Level::WARNING).element(snippet);
         Some(Renderer::plain().render(&[group]))
-    }
-
-    fn hint(&self) -> Option<&'static str> {
-        let line =
-            self.place.as_ref().and_then(|place| self.bundle.line(&place.source, place.line));
-        hint(&self.text, line.as_deref().unwrap_or_default())
     }
 }
 

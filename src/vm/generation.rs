@@ -41,7 +41,7 @@ pub(super) enum Name {
 }
 
 impl Name {
-    const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Load,
         Self::Unload,
         Self::Connect,

@@ -6,6 +6,7 @@ mod background;
 mod budget;
 mod compile;
 mod fault;
+mod found;
 mod framing;
 mod generation;
 mod hint;
@@ -32,6 +33,7 @@ pub use api::deliver;
 pub use background::run_tasks;
 pub use budget::{Watchdog, WatchdogHandle};
 pub use fault::Fault;
+pub use found::Found;
 pub use generation::Generation;
 pub use host::{Call as Dial, Dialler, FramingRules, Site, StopRequest};
 pub use machine::Place;
@@ -63,13 +65,14 @@ pub struct Config {
 }
 
 /// Compiles and runs the script in a VM of its own that is thrown away: the trial that every
-/// reload begins with.
+/// reload begins with. Says what the script is; nothing of the VM is left.
 ///
 /// # Errors
 /// What is wrong with the script.
-pub fn try_out(bundle: &Arc<Bundle>, number: u64, config: &Config) -> Result<(), Box<Fault>> {
+pub fn try_out(bundle: &Arc<Bundle>, number: u64, config: &Config) -> Result<Found, Box<Fault>> {
     let machine = new_machine(config, bundle, None)?;
-    Generation::build(&machine, bundle, number, config.place).map(drop)
+    let generation = Generation::build(&machine, bundle, number, config.place)?;
+    Ok(Found::of(&generation, config.framing.max_message))
 }
 
 /// A VM for a worker, or for a trial.

@@ -12,6 +12,7 @@ mod bad_input;
 mod bench_command;
 mod bench_dialogue;
 mod bench_hostile;
+mod check;
 mod conversation;
 mod conversation_ahead;
 mod conversation_datagram;
