@@ -31,7 +31,8 @@
 //! [`simulation`], the real worker, sessions and VM over [`net::memory`] and under a clock of its
 //! own, and [`play`] does what its clients do.
 //! # The other commands
-//! `scriptsock check` is the trial of [`vm::try_out`] without a server.
+//! `scriptsock check` is the trial of [`vm::try_out`] without a server, [`cli::init`] writes files
+//! that are embedded beside it.
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             Some(Command::Bench(options)) => options.run(),
             Some(Command::Test(options)) => options.run(),
             Some(Command::Check(options)) => options.run(),
+            Some(Command::Init(options)) => options.run(),
             None => serve(&cli.options),
         },
         Err(stop) => stop.report(),

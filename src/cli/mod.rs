@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod init;
 pub mod log;
 mod output;
 pub mod serve;
@@ -18,6 +19,7 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use bench::BenchOptions;
 use check::CheckOptions;
+use init::InitOptions;
 use serve::ServeOptions;
 use test::TestOptions;
 use usage::Stop;
@@ -55,6 +57,8 @@ pub enum Command {
     Test(TestOptions),
     /// Load scripts as a reload would, and say what is wrong with them
     Check(CheckOptions),
+    /// Write a handler to begin with, a dialogue, and settings for editors
+    Init(InitOptions),
 }
 
 /// The exit status.

@@ -48,6 +48,7 @@ mod handler_returns;
 mod handler_sleep;
 mod hostile_frames;
 mod hostile_sizes;
+mod init;
 mod json;
 mod letters;
 mod lifecycle;
