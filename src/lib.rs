@@ -32,7 +32,7 @@
 //! own, and [`play`] does what its clients do.
 //! # The other commands
 //! `scriptsock check` is the trial of [`vm::try_out`] without a server, [`cli::init`] writes files
-//! that are embedded beside it.
+//! that are embedded beside it, [`cli::completions`] describes the command line to a shell.
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             Some(Command::Test(options)) => options.run(),
             Some(Command::Check(options)) => options.run(),
             Some(Command::Init(options)) => options.run(),
+            Some(Command::Completions(options)) => options.run(),
             None => serve(&cli.options),
         },
         Err(stop) => stop.report(),

@@ -42,11 +42,12 @@ const LAYERS: [&str; 31] = [
 ];
 
 /// Libraries, and the modules that name each: one, but where each has a use of its own.
-const LIBRARIES: [(&str, &[&str]); 20] = [
+const LIBRARIES: [(&str, &[&str]); 21] = [
     ("mlua", &["vm"]),
     ("annotate_snippets", &["vm"]),
     ("notify", &["watch"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
     ("tracing_subscriber", &["cli"]),
     // `vm` gives it to scripts, `cli` prints results with it.
     ("serde_json", &["vm", "cli"]),

@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod init;
 pub mod log;
 mod output;
@@ -19,6 +20,7 @@ use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use bench::BenchOptions;
 use check::CheckOptions;
+use completions::CompletionsOptions;
 use init::InitOptions;
 use serve::ServeOptions;
 use test::TestOptions;
@@ -59,6 +61,8 @@ pub enum Command {
     Check(CheckOptions),
     /// Write a handler to begin with, a dialogue, and settings for editors
     Init(InitOptions),
+    /// Write the completions of this command line for a shell to standard output
+    Completions(CompletionsOptions),
 }
 
 /// The exit status.

@@ -13,6 +13,7 @@ mod bench_command;
 mod bench_dialogue;
 mod bench_hostile;
 mod check;
+mod completions;
 mod conversation;
 mod conversation_ahead;
 mod conversation_datagram;
