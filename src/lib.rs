@@ -30,18 +30,21 @@
 //! `scriptsock test` serves nobody either: [`simulation::suite`] finds dialogues, each is held in a
 //! [`simulation`], the real worker, sessions and VM over [`net::memory`] and under a clock of its
 //! own, and [`play`] does what its clients do.
+//!
 //! # The other commands
 //! `scriptsock check` is the trial of [`vm::try_out`] without a server, [`cli::init`] writes files
 //! that are embedded beside it, [`cli::completions`] describes the command line to a shell.
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
-//! `server`, `reload`, `simulation`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`, `service`,
-//! `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `load`, `play`,
-//! `transcript`, `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`, `world`. [`session`] knows no socket type
-//! and no Lua, [`frame`] neither tokio nor Lua, [`load`] neither of them nor clap. A third-party
-//! library is named in one module: mlua in `vm`, notify in `watch`, clap in `cli`; `serde_json` in
-//! `vm` and in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
+//! `server`, `reload`, `simulation`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`,
+//! `service`, `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `load`, `play`,
+//! `transcript`, `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`, `world`.
+//!
+//! [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor Lua, [`load`] neither of
+//! them nor clap. A third-party library is named in one module: mlua in `vm`, notify in `watch`,
+//! clap in `cli`; `serde_json` in `vm` and in `cli`. `unsafe` is in `vm/raw.rs`, `vm/raw/` and
+//! `vm/budget.rs` alone.
 //!
 //! What a script can use is described in [`mod@reference`], as data and as a document. What a
 //! client says to a server and what it expects stands in a file that [`mod@transcript`] reads.
