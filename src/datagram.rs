@@ -22,6 +22,7 @@ use crate::handler::Handler;
 use crate::net::Listener;
 use crate::net::datagram::{Datagram, DatagramSocket};
 use crate::service::Service;
+use crate::tap::Tap;
 use clock::Clock;
 use peers::Table;
 
@@ -101,13 +102,13 @@ fn poll_turn<H: Handler + 'static>(
             table.look_at(&conn);
         }
         table.announce_generation();
-        ready!(poll_flush(&table.outgoing, socket, context));
+        ready!(flush(table, socket, context));
         if table.service.is_draining() {
             table.drain();
             if !table.peers.borrow().is_empty() {
                 return Poll::Pending;
             }
-            return poll_flush(&table.outgoing, socket, context).map(|()| Turn::Done);
+            return flush(table, socket, context).map(|()| Turn::Done);
         }
         clock.end_silent(table, context);
         let received = socket.poll_receive(context, |peer, local, data| {
@@ -127,20 +128,32 @@ fn poll_turn<H: Handler + 'static>(
         table.service.departures.see_off_late();
         if clock.now() - begin >= LONGEST_TURN {
             // What the calls have sent does not wait for the others.
-            let _ = poll_flush(&table.outgoing, socket, context);
+            let _ = flush(table, socket, context);
             return Poll::Ready(Turn::Long);
         }
     }
     // Who waits for a flush must see the queue empty now and then, however busy the socket is. A
     // socket that takes no more wakes this task.
-    let _ = poll_flush(&table.outgoing, socket, context);
+    let _ = flush(table, socket, context);
     context.waker().wake_by_ref();
     Poll::Pending
 }
 
-/// Sends what is queued; pending while the socket does not take it.
+/// As [`poll_flush`]; peers whose last words have left are gone for the tap, too.
+fn flush<H: Handler + 'static>(
+    table: &Table<H>,
+    socket: &mut DatagramSocket,
+    context: &mut Context<'_>,
+) -> Poll<()> {
+    ready!(poll_flush(&table.outgoing, table.service.tap.as_deref(), socket, context));
+    table.tell_ends();
+    Poll::Ready(())
+}
+
+/// Sends what is queued, and tells `tap`; pending while the socket does not take it.
 fn poll_flush(
     outgoing: &Outgoing,
+    tap: Option<&dyn Tap>,
     socket: &mut DatagramSocket,
     context: &mut Context<'_>,
 ) -> Poll<()> {
@@ -152,7 +165,13 @@ fn poll_flush(
             Datagram { to: &conn.peer, from: &conn.local, data }
         });
         match done {
-            Poll::Ready(Ok(count)) => sent += count,
+            Poll::Ready(Ok(count)) => {
+                if let Some(tap) = tap {
+                    let gone = (sent..sent + count).map(|index| queue.datagram(index));
+                    gone.for_each(|(conn, data)| tap.sent(conn, data));
+                }
+                sent += count;
+            }
             Poll::Ready(Err(error)) => {
                 warn!(%error, "the socket cannot send");
                 sent = queue.len();

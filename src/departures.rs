@@ -11,6 +11,7 @@ use std::task::{Poll, Waker};
 
 use crate::conn::Conn;
 use crate::net::Stream;
+use crate::tap::Tap;
 use crate::turn::Turn;
 
 /// Replies that wait for each other at most.
@@ -18,16 +19,23 @@ const MOST: usize = 64;
 
 /// What the queue of a connection is written to.
 pub trait Gate {
-    /// Writes what is queued; where not all of it is taken, has the task of the connection go on.
-    fn write_queue_of(&self, conn: &Conn);
+    /// Writes what is queued, and tells `tap`; where not all of it is taken, has the task of the
+    /// connection go on.
+    fn write_queue_of(&self, conn: &Conn, tap: Option<&dyn Tap>);
 }
 
 impl<S: Stream> Gate for RefCell<S> {
-    fn write_queue_of(&self, conn: &Conn) {
+    fn write_queue_of(&self, conn: &Conn, tap: Option<&dyn Tap>) {
         let Some(queue) = conn.queued() else { return };
         let stream = self.borrow();
         while !queue.is_empty() {
-            match queue.write(|bytes| Poll::Ready(stream.try_write(bytes))) {
+            match queue.write(|bytes| {
+                let written = stream.try_write(bytes);
+                if let (Some(tap), Ok(count)) = (tap, &written) {
+                    tap.sent(conn, &bytes[..*count]);
+                }
+                Poll::Ready(written)
+            }) {
                 Poll::Ready(Ok(_)) => conn.progressed(),
                 Poll::Ready(Err(_)) | Poll::Pending => return conn.wake_task(),
             }
@@ -46,13 +54,20 @@ pub struct Departures {
     since: Cell<Option<Turn>>,
     /// The task that sees them off, which runs once those are through that were woken before it.
     task: RefCell<Option<Waker>>,
+    tap: Option<Rc<dyn Tap>>,
 }
 
 impl Departures {
+    /// None yet; `tap` is told of what leaves.
+    #[must_use]
+    pub fn new(tap: Option<Rc<dyn Tap>>) -> Self {
+        Self { tap, ..Self::default() }
+    }
+
     /// Has what is queued for a connection leave with that of others.
     pub fn add(&self, conn: &Rc<Conn>, gate: Rc<dyn Gate>) {
         let task = self.task.borrow();
-        let Some(task) = &*task else { return gate.write_queue_of(conn) };
+        let Some(task) = &*task else { return gate.write_queue_of(conn, self.tap()) };
         conn.set_departing(true);
         let mut waiting = self.waiting.borrow_mut();
         waiting.push((Rc::clone(conn), gate));
@@ -77,8 +92,12 @@ impl Departures {
     pub fn see_off(&self) {
         for (conn, gate) in self.waiting.borrow_mut().drain(..) {
             conn.set_departing(false);
-            gate.write_queue_of(&conn);
+            gate.write_queue_of(&conn, self.tap());
         }
+    }
+
+    fn tap(&self) -> Option<&dyn Tap> {
+        self.tap.as_deref()
     }
 
     /// Sees them off for as long as the worker lives.

@@ -15,6 +15,8 @@
 //!    and what it has read already the callback gets at once.
 //! 7. The session writes the outbox once all of that is done.
 //!
+//! Whoever wants to know of all bytes that come and go is a [`tap::Tap`].
+//!
 //! What crosses workers, `server.shared` and what is published, goes through the [`hub`].
 //!
 //! # The life of a script
@@ -38,8 +40,8 @@
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
 //! `server`, `reload`, `simulation`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`,
-//! `service`, `departures`, `handler`, `roster`, `conn`, `hub`, `watch`, `script`, `load`, `play`,
-//! `transcript`, `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`, `world`.
+//! `service`, `departures`, `handler`, `roster`, `tap`, `conn`, `hub`, `watch`, `script`, `load`,
+//! `play`, `transcript`, `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`, `world`.
 //!
 //! [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor Lua, [`load`] neither of
 //! them nor clap. A third-party library is named in one module: mlua in `vm`, notify in `watch`,
@@ -71,6 +73,7 @@ mod service;
 mod session;
 pub mod settings;
 pub mod simulation;
+mod tap;
 pub mod text;
 pub mod transcript;
 mod turn;

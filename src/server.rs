@@ -116,6 +116,7 @@ fn shared(settings: &Settings, control: &Control) -> Arc<Shared> {
         slots: Slots::new(settings.max_conns),
         stop: control.drain.clone(),
         hub: Hub::new(settings.workers.get(), settings.memory),
+        audiences: Vec::new(),
     })
 }
 

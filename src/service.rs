@@ -14,6 +14,7 @@ use crate::departures::Departures;
 use crate::handler::Handler;
 use crate::roster::Roster;
 use crate::settings::{OnError, Settings};
+use crate::tap::Tap;
 use crate::text::{HexDump, Printable};
 use crate::turn::LastLook;
 
@@ -49,6 +50,8 @@ pub struct Service<H> {
     pub close_on_error: bool,
     /// Datagram peers that the process knows at most.
     pub max_peers: usize,
+    /// Is told of all that comes and goes.
+    pub tap: Option<Rc<dyn Tap>>,
     idle_timeout: Option<Duration>,
     hex: bool,
     roster: Rc<Roster>,
@@ -61,16 +64,23 @@ pub struct Service<H> {
 
 impl<H: Handler> Service<H> {
     /// The services of one worker; `ids` is shared by all of them.
-    pub fn new(handler: H, settings: &Settings, ids: Arc<AtomicU64>, roster: Rc<Roster>) -> Self {
+    pub fn new(
+        handler: H,
+        settings: &Settings,
+        ids: Arc<AtomicU64>,
+        roster: Rc<Roster>,
+        tap: Option<Rc<dyn Tap>>,
+    ) -> Self {
         Self {
             handler,
             scratch: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             spares: Rc::new(Spares::new(settings.memory)),
             last_look: Rc::default(),
-            departures: Departures::default(),
+            departures: Departures::new(tap.clone()),
             send_timeout: settings.send_timeout,
             close_on_error: settings.on_error == OnError::Close,
             max_peers: settings.max_peers,
+            tap,
             idle_timeout: settings.idle_timeout,
             hex: settings.hex,
             roster,

@@ -135,6 +135,9 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
 
     /// An accepted connection begins.
     fn open(&mut self) -> Progress {
+        if let Some(tap) = &self.service.tap {
+            tap.opened(&self.conn);
+        }
         self.conn.enter_generation(self.handler().version(), self.handler().framings());
         if self.handler().wants(Kind::Connect) {
             self.start(Event::Connect)

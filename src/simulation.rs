@@ -167,6 +167,7 @@ impl Run<'_> {
                 slots: Slots::new(settings.max_conns),
                 stop: stop.clone(),
                 hub: Hub::new(1, settings.memory),
+                audiences: Vec::new(),
             }),
         }
     }

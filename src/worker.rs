@@ -21,6 +21,7 @@ use crate::hub::Hub;
 use crate::net::Listener;
 use crate::script::Bundle;
 use crate::settings::Settings;
+use crate::tap;
 use crate::vm::{Config, Fault};
 
 /// What all workers share.
@@ -35,6 +36,8 @@ pub struct Shared {
     pub stop: CancellationToken,
     /// What scripts of different workers share and tell each other.
     pub hub: Arc<Hub>,
+    /// Who wants to know of all bytes that come and go.
+    pub audiences: Vec<Arc<dyn tap::Audience>>,
 }
 
 /// A socket that a worker accepts from.

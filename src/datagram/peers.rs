@@ -17,6 +17,7 @@ use crate::conn::{Conn, Identity, Outbox, Outgoing, ReadEnd, Reason};
 use crate::handler::{Event, Handler, Kind, Outcome, Step, finish, run, serve_penalty};
 use crate::net::Endpoint;
 use crate::service::{Entry, Service};
+use crate::tap::End;
 use crate::turn::Turn;
 
 /// Source ports whose services answer whatever they get: a datagram that claims to come from one
@@ -54,6 +55,8 @@ pub(super) struct Table<H: Handler> {
     pub(super) outgoing: Rc<Outgoing>,
     local: Endpoint,
     generation: Cell<u64>,
+    /// Peers that have ended, which the tap is told once their last words have left.
+    ended: RefCell<Vec<(Rc<Conn>, Reason)>>,
 }
 
 impl<H: Handler + 'static> Table<H> {
@@ -64,7 +67,15 @@ impl<H: Handler + 'static> Table<H> {
         local: Endpoint,
     ) -> Rc<Self> {
         let generation = Cell::new(service.handler.generation());
-        Rc::new(Self { peers: RefCell::default(), service, site, outgoing, local, generation })
+        Rc::new(Self {
+            peers: RefCell::default(),
+            service,
+            site,
+            outgoing,
+            local,
+            generation,
+            ended: RefCell::default(),
+        })
     }
 
     pub(super) fn handler(&self) -> &H {
@@ -90,6 +101,9 @@ impl<H: Handler + 'static> Table<H> {
         let known = self.peers.borrow().get(&key).cloned();
         let Some(peer) = known.or_else(|| self.admit(clock, key)) else { return };
         peer.conn.touch_at(clock.now());
+        if let Some(tap) = &self.service.tap {
+            tap.received(&peer.conn, data);
+        }
         // What comes behind a close is dropped, as on a stream.
         if peer.conn.ordered_end().is_some() {
             return;
@@ -160,6 +174,9 @@ impl<H: Handler + 'static> Table<H> {
         };
         let conn = Conn::new(identity, Outbox::Datagrams(Rc::clone(&self.outgoing)));
         debug!(%conn, "connection opened");
+        if let Some(tap) = &self.service.tap {
+            tap.opened(&conn);
+        }
         let peer = Rc::new(Peer {
             _entry: self.service.enter(&conn),
             conn,
@@ -315,6 +332,9 @@ impl<H: Handler + 'static> Table<H> {
         conn.mark_gone();
         self.outgoing.wake();
         debug!(%conn, %reason, "connection closed");
+        if self.service.tap.is_some() {
+            self.ended.borrow_mut().push((Rc::clone(conn), reason));
+        }
         match self.handler().start(conn, Event::Close(reason)) {
             Step::Done(Outcome::Done { .. } | Outcome::Rejected) => {}
             step => {
@@ -332,6 +352,14 @@ impl<H: Handler + 'static> Table<H> {
             peer.conn.end(reason);
         } else {
             self.end(peer, reason);
+        }
+    }
+
+    /// Nothing is queued any more.
+    pub(super) fn tell_ends(&self) {
+        let Some(tap) = &self.service.tap else { return };
+        for (conn, reason) in self.ended.borrow_mut().drain(..) {
+            tap.ended(&conn, End::Gone { reason, reset: false });
         }
     }
 

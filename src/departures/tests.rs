@@ -12,7 +12,7 @@ use crate::net::Endpoint;
 struct Noted(RefCell<Vec<u64>>);
 
 impl Gate for Noted {
-    fn write_queue_of(&self, conn: &Conn) {
+    fn write_queue_of(&self, conn: &Conn, _: Option<&dyn Tap>) {
         assert!(!conn.is_departing(), "a reply that is queued from here on would never leave");
         self.0.borrow_mut().push(conn.id);
     }

@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, ready};
@@ -14,11 +13,12 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Session;
-use crate::conn::{Conn, Reason};
+use crate::conn::Reason;
 use crate::handler::{Event, Handler, Outcome, Step, finish};
 use crate::net::Stream;
 use crate::net::option::Options;
 use crate::service::Service;
+use crate::tap::End;
 
 /// How long and how much is read and thrown away after a close, so that a peer which is still
 /// sending gets the last words and not a reset.
@@ -47,6 +47,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         }
         self.conn.mark_gone();
         debug!(conn = %self.conn, %reason, "connection closed");
+        self.tell_end(End::Gone { reason, reset: resetting });
         let Self { stream, conn, service, .. } = self;
         let stream = if resetting {
             stream.borrow().reset_on_close();
@@ -85,6 +86,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             let _ =
                 poll_fn(|context| Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(context))
                     .await;
+            self.tell_end(End::Own);
         }
     }
 }
@@ -108,10 +110,4 @@ async fn linger<S: Stream, H>(stream: &RefCell<S>, service: &Rc<Service<H>>, lim
     });
     // Running out of time is one of the expected ends.
     let _ = timeout(limit, discard).await;
-}
-
-/// What an error of the socket means; almost always that the peer is gone.
-pub(super) fn reason_of(conn: &Conn, error: &io::Error) -> Reason {
-    debug!(%conn, %error, "the peer broke off");
-    Reason::Reset
 }

@@ -1,6 +1,6 @@
 //! Bytes in and out of the socket of a stream connection, and how long it has been silent.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -8,14 +8,33 @@ use std::time::Duration;
 
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, sleep_until};
+use tracing::debug;
 
-use super::end::reason_of;
 use super::{Progress, Session};
 use crate::conn::{IdleLimit, Reason};
 use crate::handler::Handler;
 use crate::net::Stream;
+use crate::tap::{End, Tap};
 
 impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
+    /// Who is told of what comes and goes; of what a script connects to nobody is.
+    fn tap(&self) -> Option<&dyn Tap> {
+        self.service.tap.as_deref().filter(|_| !self.conn.is_outgoing())
+    }
+
+    pub(super) fn tell_end(&self, end: End) {
+        if let Some(tap) = self.tap() {
+            tap.ended(&self.conn, end);
+        }
+    }
+
+    /// What an error of the socket means; almost always that the peer is gone.
+    fn broken_by(&self, error: &io::Error) -> Reason {
+        debug!(conn = %self.conn, %error, "the peer broke off");
+        self.tell_end(End::PeerReset);
+        Reason::Reset
+    }
+
     /// Something arrived or left; the clock is asked only where silence counts.
     pub(super) fn note_activity(&self) {
         if self.idle_timeout().is_some() {
@@ -64,8 +83,17 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         let mut buffer = ReadBuf::new(scratch);
         let mut stream = self.stream.borrow_mut();
         match ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)) {
-            Ok(()) => Poll::Ready(Ok(buffer.filled().len())),
-            Err(error) => Poll::Ready(Err(reason_of(&self.conn, &error))),
+            Ok(()) => {
+                let bytes = buffer.filled();
+                if let Some(tap) = self.tap() {
+                    match bytes {
+                        [] => tap.ended(&self.conn, End::Peer),
+                        bytes => tap.received(&self.conn, bytes),
+                    }
+                }
+                Poll::Ready(Ok(bytes.len()))
+            }
+            Err(error) => Poll::Ready(Err(self.broken_by(&error))),
         }
     }
 
@@ -76,11 +104,17 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
         while !queue.is_empty() {
             let mut stream = self.stream.borrow_mut();
             // To try first costs less than half of what a poll does.
-            match queue.write(|bytes| match stream.try_write(bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    Pin::new(&mut *stream).poll_write(context, bytes)
+            match queue.write(|bytes| {
+                let written = match stream.try_write(bytes) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        Pin::new(&mut *stream).poll_write(context, bytes)
+                    }
+                    written => Poll::Ready(written),
+                };
+                if let (Some(tap), Poll::Ready(Ok(count))) = (self.tap(), &written) {
+                    tap.sent(&self.conn, &bytes[..*count]);
                 }
-                written => Poll::Ready(written),
+                written
             }) {
                 Poll::Ready(Ok(_)) => {
                     drop(stream);
@@ -88,9 +122,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
                     self.note_activity();
                     self.conn.progressed();
                 }
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(reason_of(&self.conn, &error)));
-                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken_by(&error))),
                 Poll::Pending => {
                     let limit = self.service.send_timeout;
                     let stall = self
@@ -105,8 +137,9 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
             self.shut = true;
             let mut stream = self.stream.borrow_mut();
             if let Err(error) = ready!(Pin::new(&mut *stream).poll_shutdown(context)) {
-                return Poll::Ready(Err(reason_of(&self.conn, &error)));
+                return Poll::Ready(Err(self.broken_by(&error)));
             }
+            self.tell_end(End::Own);
         }
         Poll::Ready(Ok(()))
     }

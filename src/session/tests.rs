@@ -18,6 +18,7 @@ use crate::hub::Hub;
 use crate::net::{Endpoint, Listener};
 use crate::roster::Roster;
 use crate::settings::Settings;
+use crate::tap::{self, End, Tap};
 
 /// Answers in upper case; `wait` after a second, `close` with a last word, `fail` with a failure.
 struct Upper {
@@ -106,9 +107,13 @@ impl Handler for Upper {
 }
 
 fn service(handler: Upper) -> Rc<Service<Upper>> {
+    tapped_service(handler, None)
+}
+
+fn tapped_service(handler: Upper, tap: Option<Rc<dyn Tap>>) -> Rc<Service<Upper>> {
     let roster = Rc::new(Roster::new(Hub::new(1, 1024), 0));
     let ids = Arc::new(AtomicU64::new(1));
-    Rc::new(Service::new(handler, &Settings::default(), ids, roster))
+    Rc::new(Service::new(handler, &Settings::default(), ids, roster, tap))
 }
 
 fn conn(service: &Service<Upper>) -> Rc<Conn> {
@@ -134,8 +139,11 @@ struct Scene {
 
 impl Scene {
     fn new(handler: Upper) -> Self {
+        Self::on(service(handler))
+    }
+
+    fn on(service: Rc<Service<Upper>>) -> Self {
         let (client, server) = duplex(8);
-        let service = service(handler);
         let conn = conn(&service);
         let session = spawn_local(serve(server, Rc::clone(&conn), Rc::clone(&service), ()));
         Self { client, session, conn, service }
@@ -261,6 +269,75 @@ fn a_drain_lets_the_running_call_finish() {
         scene.service.drain();
         assert_eq!(scene.rest().await, "waited");
         assert_eq!(scene.ended().await, ["wait", "Close(Shutdown)"]);
+    });
+}
+
+/// Writes down what it is told, bytes joined.
+#[derive(Default)]
+struct Notes(RefCell<Vec<(&'static str, Vec<u8>)>>);
+
+impl Notes {
+    fn add(&self, what: &'static str, bytes: &[u8]) {
+        let mut notes = self.0.borrow_mut();
+        match notes.last_mut() {
+            Some((last, known)) if *last == what => known.extend_from_slice(bytes),
+            _ => notes.push((what, bytes.to_vec())),
+        }
+    }
+
+    fn told(&self) -> String {
+        let shown = |(what, bytes): &(_, Vec<u8>)| format!("{what} {}", bytes.escape_ascii());
+        self.0.borrow().iter().map(shown).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Tap for Notes {
+    fn opened(&self, _: &Conn) {
+        self.add("opened", b"");
+    }
+
+    fn received(&self, _: &Conn, bytes: &[u8]) {
+        self.add("received", bytes);
+    }
+
+    fn sent(&self, _: &Conn, bytes: &[u8]) {
+        self.add("sent", bytes);
+    }
+
+    fn ended(&self, _: &Conn, end: End) {
+        let text = match end {
+            End::Peer => "peer".to_owned(),
+            End::Own => "own".to_owned(),
+            End::PeerReset => "peer reset".to_owned(),
+            End::Gone { reason, reset } => format!("gone {reason} {reset}"),
+        };
+        self.add("ended", text.as_bytes());
+    }
+}
+
+async fn told(input: &[&[u8]]) -> String {
+    let (first, second) = (Rc::new(Notes::default()), Rc::new(Notes::default()));
+    let tap = tap::all(vec![Rc::clone(&first) as _, Rc::clone(&second) as _]);
+    let mut scene = Scene::on(tapped_service(Upper::default(), tap));
+    for (count, bytes) in input.iter().enumerate() {
+        scene.client.write_all(bytes).await.unwrap();
+        scene.seen(count + 1).await;
+    }
+    scene.client.shutdown().await.unwrap();
+    scene.rest().await;
+    scene.ended().await;
+    assert_eq!(first.told(), second.told());
+    first.told()
+}
+
+#[test]
+fn a_tap_is_told_of_all_bytes_and_of_each_end() {
+    with_clock(|| async {
+        let all = "opened , received ab, sent AB, ended peerowngone eof false";
+        assert_eq!(told(&[b"ab"]).await, all);
+        // What comes behind a close is nobody's.
+        let closed = "opened , received close, sent bye, ended owngone closed false";
+        assert_eq!(told(&[b"close"]).await, closed);
     });
 }
 

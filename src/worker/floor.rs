@@ -26,6 +26,7 @@ use crate::roster::Roster;
 use crate::script::Bundle;
 use crate::service::{Entry, Service};
 use crate::session;
+use crate::tap;
 use crate::vm::{self, Fault, Prepared, Vm};
 use crate::world::World;
 
@@ -116,7 +117,8 @@ impl Floor {
         let roster = Rc::new(Roster::new(Arc::clone(&shared.hub), index));
         let site = vm::Site { roster: Rc::clone(&roster), dialler: Rc::default(), world };
         let vm = Vm::new(config, &bundle, site.clone())?;
-        let service = Rc::new(Service::new(vm, &settings, Arc::clone(&shared.ids), roster));
+        let tap = tap::all(shared.audiences.iter().map(|audience| audience.tap()).collect());
+        let service = Rc::new(Service::new(vm, &settings, Arc::clone(&shared.ids), roster, tap));
         let outgoing = TaskTracker::new();
         let maker = Maker { service: Rc::clone(&service), tasks: outgoing.clone() };
         site.dialler.replace(Some(dialler(maker)));
