@@ -3,11 +3,11 @@
 
 use super::LIMIT;
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,8 @@ impl Tool {
     /// Debian package has it; fails in CI.
     #[track_caller]
     pub fn find(program: &str, package: &str) -> Option<Self> {
-        find_in(&env::var_os("PATH").unwrap_or_default(), program, package, env::var_os("CI"))
+        let path = env::var_os("PATH").unwrap_or_default();
+        find_in(&path, program, package, env::var_os("CI").is_some())
     }
 
     /// The program, to be started by the caller, who also ends it.
@@ -72,7 +73,7 @@ impl Tool {
         let Some(status) = status else {
             panic!("{command:?} has not ended after {LIMIT:?}; it printed\n{out}{err}");
         };
-        Printed { status, out, err }
+        Printed { status: status.code(), out, err }
     }
 }
 
@@ -86,14 +87,14 @@ impl Printed {
 }
 
 #[track_caller]
-fn find_in(path: &OsStr, program: &str, package: &str, ci: Option<OsString>) -> Option<Tool> {
+fn find_in(path: &OsStr, program: &str, package: &str, ci: bool) -> Option<Tool> {
     let found = env::split_paths(path).map(|folder| folder.join(program)).find(|candidate| {
         candidate.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
     });
     if let Some(path) = found {
         return Some(Tool { path });
     }
-    assert!(ci.is_none(), "no {program} on PATH; it is in the Debian package {package}");
+    assert!(!ci, "no {program} on PATH; it is in the Debian package {package}");
     println!("skipped: no {program} on PATH; it is in the Debian package {package}");
     None
 }
@@ -108,11 +109,11 @@ fn gather(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
 }
 
 /// Waits for the end; none where it had to be killed.
-fn end_of(child: &mut Child) -> Option<Option<i32>> {
+fn end_of(child: &mut Child) -> Option<ExitStatus> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
-            return Some(status.code());
+            return Some(status);
         }
         if start.elapsed() > LIMIT {
             // Fails only where it has ended meanwhile.
@@ -142,14 +143,14 @@ mod tests {
 
     #[test]
     fn a_missing_tool_skips_a_test() {
-        assert!(find_in(OsStr::new("/bin:/nowhere"), "no-such-tool", "none", None).is_none());
-        assert!(find_in(OsStr::new(""), "sh", "dash", None).is_none());
+        assert!(find_in(OsStr::new("/bin:/nowhere"), "no-such-tool", "none", false).is_none());
+        assert!(find_in(OsStr::new(""), "sh", "dash", false).is_none());
     }
 
     #[test]
     #[should_panic(expected = "no no-such-tool on PATH; it is in the Debian package some-package")]
     fn a_missing_tool_fails_in_ci() {
-        find_in(OsStr::new("/bin"), "no-such-tool", "some-package", Some("true".into()));
+        find_in(OsStr::new("/bin"), "no-such-tool", "some-package", true);
     }
 
     #[test]
@@ -159,13 +160,13 @@ mod tests {
         let path = std::env::join_paths([first.path(), second.path()]).unwrap();
         fs::write(first.path().join("tool"), "a text").unwrap();
         fs::create_dir(second.path().join("tool")).unwrap();
-        assert!(find_in(&path, "tool", "none", None).is_none());
+        assert!(find_in(&path, "tool", "none", false).is_none());
         fs::remove_dir(second.path().join("tool")).unwrap();
         fs::write(second.path().join("tool"), "#!/bin/sh\necho second\n").unwrap();
         let mut mode = fs::metadata(second.path().join("tool")).unwrap().permissions();
         mode.set_mode(0o755);
         fs::set_permissions(second.path().join("tool"), mode).unwrap();
-        let tool = find_in(&path, "tool", "none", None).unwrap();
+        let tool = find_in(&path, "tool", "none", false).unwrap();
         assert!(tool.path.starts_with(second.path()));
     }
 }
