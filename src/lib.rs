@@ -39,7 +39,7 @@
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
-//! `server`, `reload`, `simulation`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`,
+//! `server`, `reload`, `gate`, `shadow`, `simulation`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`,
 //! `service`, `departures`, `handler`, `roster`, `tap`, `conn`, `hub`, `watch`, `script`, `load`,
 //! `play`, `transcript`, `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`, `world`.
 //!
@@ -57,6 +57,7 @@ mod conn;
 mod datagram;
 mod departures;
 pub mod frame;
+mod gate;
 mod handler;
 mod hash;
 mod hub;
@@ -72,6 +73,7 @@ pub mod server;
 mod service;
 mod session;
 pub mod settings;
+mod shadow;
 pub mod simulation;
 mod tap;
 pub mod text;

@@ -2,6 +2,8 @@
 //! compare, try, have every worker prepare it, then swap everywhere. Owns the number and the
 //! digest of what is live.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +11,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::gate::{Gate, Print};
 use crate::script::{Bundle, Digest, ReadError, Source};
 use crate::settings::Watch;
+use crate::shadow::Shadow;
 use crate::vm::{self, Config, Fault};
 use crate::watch::Watcher;
 use crate::worker::{Order, Worker};
@@ -32,15 +36,23 @@ pub struct Reloader<'a> {
     watcher: Watcher,
     workers: &'a [Worker],
     config: Config,
+    gate: Option<Gate>,
+    shadow: Option<Shadow>,
     live: Live,
     refused: Option<Refused>,
 }
 
 /// The generation that all workers run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Live {
     number: u64,
-    digest: Digest,
+    bundle: Arc<Bundle>,
+}
+
+impl Live {
+    fn digest(&self) -> Digest {
+        self.bundle.digest()
+    }
 }
 
 /// Why the script as it is now is not live; told once.
@@ -48,7 +60,22 @@ struct Live {
 enum Refused {
     Missing,
     Unreadable(String),
-    Faulty(Digest),
+    /// With what the dialogues of the gate are like, which may be why.
+    Faulty(Digest, Option<Print>),
+}
+
+/// Why a script does not go live.
+enum Obstacle {
+    Fault(Box<Fault>),
+    Gate(String),
+}
+
+/// What stands before a script that is to go live, and what is done with it then.
+pub struct Stations {
+    /// Dialogues that must pass.
+    pub gate: Option<Gate>,
+    /// Says which replies it changes.
+    pub shadow: Option<Shadow>,
 }
 
 impl<'a> Reloader<'a> {
@@ -58,12 +85,21 @@ impl<'a> Reloader<'a> {
         watcher: Watcher,
         workers: &'a [Worker],
         config: Config,
-        bundle: &Bundle,
+        stations: Stations,
+        bundle: &Arc<Bundle>,
     ) -> Self {
-        let live = Live { number: 1, digest: bundle.digest() };
-        let mut reloader = Self { source, watcher, workers, config, live, refused: None };
-        reloader.watcher.watch(bundle.watched());
+        let Stations { gate, shadow } = stations;
+        let live = Live { number: 1, bundle: Arc::clone(bundle) };
+        let mut reloader =
+            Self { source, watcher, workers, config, gate, shadow, live, refused: None };
+        reloader.watch(bundle.watched().clone());
         reloader
+    }
+
+    /// Watches what the script depends on, and the dialogues of the gate.
+    fn watch(&mut self, mut folders: BTreeSet<PathBuf>) {
+        folders.extend(self.gate.iter().flat_map(Gate::watched));
+        self.watcher.watch(&folders);
     }
 
     /// Reloads whenever the script changes or `asked` is notified; never returns.
@@ -83,26 +119,37 @@ impl<'a> Reloader<'a> {
     async fn reload(&mut self, explicit: bool) {
         let number = self.live.number;
         let Some(bundle) = self.read(explicit).await else { return };
-        if bundle.digest() == self.live.digest {
+        if bundle.digest() == self.live.digest() {
             let was_refused = self.refused.take().is_some();
             if explicit || was_refused {
-                let hash = self.live.digest;
+                let hash = self.live.digest();
                 info!(generation = number, %hash, "script unchanged, generation {number} stays live");
             }
             return;
         }
-        let refused = Refused::Faulty(bundle.digest());
+        let refused = Refused::Faulty(bundle.digest(), self.gate.as_ref().map(Gate::print));
         if !explicit && self.refused.as_ref() == Some(&refused) {
             return;
         }
+        let hash = bundle.digest();
         match self.replace(Arc::new(bundle)).await {
-            Ok(()) => self.refused = None,
-            Err(fault) => {
+            Ok(()) => {
+                self.refused = None;
+                return;
+            }
+            Err(Obstacle::Fault(fault)) => {
                 let (generation, hash) = (fault.generation(), fault.hash());
                 warn!(generation, hash, "reload failed, generation {number} stays live\n{fault}");
-                self.refused = Some(refused);
+            }
+            Err(Obstacle::Gate(why)) => {
+                let generation = number + 1;
+                warn!(
+                    generation, %hash,
+                    "the gate is closed, generation {number} stays live: {why}"
+                );
             }
         }
+        self.refused = Some(refused);
     }
 
     /// Reads the script, and watches what it consists of now.
@@ -110,12 +157,12 @@ impl<'a> Reloader<'a> {
         let number = self.live.number;
         let error = match self.read_settled().await {
             Ok(bundle) => {
-                self.watcher.watch(bundle.watched());
+                self.watch(bundle.watched().clone());
                 return Some(bundle);
             }
             Err(error) => error,
         };
-        self.watcher.watch(&self.source.watched());
+        self.watch(self.source.watched());
         let refused = if error.is_missing() {
             Refused::Missing
         } else {
@@ -125,13 +172,13 @@ impl<'a> Reloader<'a> {
             if refused == Refused::Missing {
                 warn!(
                     generation = number,
-                    hash = %self.live.digest,
+                    hash = %self.live.digest(),
                     "script is missing, generation {number} stays live until it returns"
                 );
             } else {
                 warn!(
                     generation = number,
-                    hash = %self.live.digest,
+                    hash = %self.live.digest(),
                     "reload failed, generation {number} stays live\n{error}"
                 );
             }
@@ -146,7 +193,8 @@ impl<'a> Reloader<'a> {
         for _ in 0..MOST_LOOKS {
             let Ok(bundle) = &read else { break };
             let empty = bundle.main().content().is_empty();
-            let polled = self.watcher.mode() == Watch::Poll && bundle.digest() != self.live.digest;
+            let polled =
+                self.watcher.mode() == Watch::Poll && bundle.digest() != self.live.digest();
             if !empty && !polled {
                 break;
             }
@@ -160,16 +208,20 @@ impl<'a> Reloader<'a> {
         read
     }
 
-    /// Tries the bundle, has every worker prepare it, and swaps everywhere.
-    async fn replace(&mut self, bundle: Arc<Bundle>) -> Result<(), Box<Fault>> {
+    /// Tries the bundle, plays the dialogues of the gate with it, has every worker prepare it, and
+    /// swaps everywhere.
+    async fn replace(&mut self, bundle: Arc<Bundle>) -> Result<(), Obstacle> {
         let number = self.live.number + 1;
-        vm::try_out(&bundle, number, &self.config)?;
+        vm::try_out(&bundle, number, &self.config).map_err(Obstacle::Fault)?;
+        if let Some(gate) = &self.gate {
+            gate.admit(&bundle).await.map_err(Obstacle::Gate)?;
+        }
         if let Err(fault) = self.prepare(&bundle, number).await {
             for worker in self.workers {
                 // A worker that is gone ends the server, which notices by itself.
                 let _ = worker.orders.send(Order::Abort).await;
             }
-            return Err(fault);
+            return Err(Obstacle::Fault(fault));
         }
         let mut swapped = Vec::new();
         for worker in self.workers {
@@ -180,8 +232,11 @@ impl<'a> Reloader<'a> {
         for answered in swapped {
             let _ = answered.await;
         }
-        self.live = Live { number, digest: bundle.digest() };
         tell_live(number, &bundle);
+        if let Some(shadow) = &self.shadow {
+            shadow.compare((self.live.number, &self.live.bundle), (number, &bundle));
+        }
+        self.live = Live { number, bundle };
         Ok(())
     }
 

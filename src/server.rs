@@ -16,13 +16,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::accept::{Slots, accept_unix};
+use crate::gate::Gate;
 use crate::hub::Hub;
 use crate::net::Listener;
 use crate::net::bind::{Bound, Socket, SocketFile};
-use crate::reload::{Reloader, tell_live};
+use crate::reload::{Reloader, Stations, tell_live};
 use crate::script::{Bundle, Source};
 use crate::settings::Settings;
-use crate::vm::{Config, FramingRules, Place, Watchdog};
+use crate::shadow::Shadow;
+use crate::vm::{self, Config, FramingRules, Place, Watchdog};
 use crate::watch::Watcher;
 use crate::worker::{self, Order, Setup, Shared, Worker};
 
@@ -76,10 +78,18 @@ pub async fn run(
     };
     let listeners: Vec<_> = sockets.iter().map(|bound| Arc::clone(&bound.listener)).collect();
     let plan = Plan::of(sockets, settings.workers.get());
-    let shared = shared(&settings, &control);
+    let shadow = Shadow::of(&settings);
+    let mut shared = shared(&settings, &control);
+    shared.audiences.extend(shadow.iter().map(Shadow::audience));
+    let shared = Arc::new(shared);
 
     let bundle = Arc::new(source.read()?);
+    let gate = Gate::of(&settings);
     let started = async {
+        if let Some(gate) = &gate {
+            vm::try_out(&bundle, 1, &config).map_err(|fault| anyhow!("{fault}"))?;
+            gate.admit(&bundle).await.map_err(|why| anyhow!("the gate is closed: {why}"))?;
+        }
         let workers = load(&settings, &config, plan.sources, &bundle, &shared).await?;
         open(&workers).await?;
         anyhow::Ok(workers)
@@ -94,7 +104,8 @@ pub async fn run(
         info!("{} does not exist; it goes live when it appears", file.display());
     }
     let watcher = Watcher::new(settings.watch);
-    let mut reloader = Reloader::new(&source, watcher, &workers, config, &bundle);
+    let stations = Stations { gate, shadow };
+    let mut reloader = Reloader::new(&source, watcher, &workers, config, stations, &bundle);
     // Last of all: who reads it may count on everything.
     ready(&listeners).context("the ready lines could not be written")?;
 
@@ -109,15 +120,15 @@ pub async fn run(
     ended
 }
 
-fn shared(settings: &Settings, control: &Control) -> Arc<Shared> {
-    Arc::new(Shared {
+fn shared(settings: &Settings, control: &Control) -> Shared {
+    Shared {
         ids: Arc::new(AtomicU64::new(1)),
         known_peers: Arc::new(AtomicUsize::new(0)),
         slots: Slots::new(settings.max_conns),
         stop: control.drain.clone(),
         hub: Hub::new(settings.workers.get(), settings.memory),
         audiences: Vec::new(),
-    })
+    }
 }
 
 type Sources = Vec<(Arc<Listener>, worker::Source)>;

@@ -24,6 +24,9 @@ const LARGEST: u64 = 1 << 40;
 /// The least memory that a Lua VM and a small handler can work in.
 const LEAST_MEMORY: usize = 1 << 20;
 
+/// More messages than anybody would have answered anew at every save.
+const MOST_SHADOWS: usize = 100_000;
+
 /// More threads than any machine has cores are a slip of the finger.
 const MOST_WORKERS: usize = 1024;
 
@@ -62,6 +65,10 @@ pub struct Settings {
     pub once: bool,
     /// Messages in the log as a hex dump.
     pub hex: bool,
+    /// Dialogues, and folders of them, that must pass before a script goes live.
+    pub gate: Vec<PathBuf>,
+    /// Messages that are kept to be answered anew by the next version of the script; 0 is none.
+    pub shadow: usize,
 }
 
 /// Which handler to run.
@@ -112,6 +119,8 @@ impl Default for Settings {
             on_error: OnError::Keep,
             once: false,
             hex: false,
+            gate: Vec::new(),
+            shadow: 0,
         }
     }
 }
@@ -203,6 +212,17 @@ pub fn parse_count(text: &str) -> Result<usize, BadValue> {
     match text.trim().parse() {
         Ok(count) if count > 0 => Ok(count),
         _ => Err(BadValue::new("expected a whole number from 1 up")),
+    }
+}
+
+/// How many messages are kept: 0 to 100,000.
+///
+/// # Errors
+/// For anything else.
+pub fn parse_shadow(text: &str) -> Result<usize, BadValue> {
+    match text.trim().parse() {
+        Ok(count) if count <= MOST_SHADOWS => Ok(count),
+        _ => Err(BadValue(format!("expected a number of messages, from 0 to {MOST_SHADOWS}"))),
     }
 }
 

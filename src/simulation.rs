@@ -7,11 +7,13 @@
 
 mod hourglass;
 mod idle;
+pub mod rerun;
 mod stage;
 pub mod suite;
 mod upstreams;
 
 use std::cell::Cell;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use tokio::runtime::{self, LocalOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::Slots;
+use crate::frame::Spec;
 use crate::hub::Hub;
 use crate::play::{Cuts, Failure, Heard, Play};
 use crate::script::Bundle;
@@ -29,7 +32,7 @@ use crate::settings::Settings;
 use crate::transcript::Dialogue;
 use crate::vm::{Config, FramingRules, Place, WatchdogHandle};
 use crate::worker::{Floor, Setup, Shared};
-use crate::world::World;
+use crate::world::{EPOCH, World};
 use hourglass::Hourglass;
 use idle::Idle;
 use stage::{Props, Seen, SimulatedStage};
@@ -81,23 +84,10 @@ impl Run<'_> {
     /// Plays the dialogue; blocks this thread until it is over.
     #[must_use]
     pub fn go(&self) -> Ran {
-        // What the server logs of a simulation concerns nobody.
-        let silence = tracing::subscriber::NoSubscriber::default();
-        tracing::subscriber::with_default(silence, || self.in_a_runtime())
-    }
-
-    fn in_a_runtime(&self) -> Ran {
-        let idle = Arc::new(Idle::default());
-        let parked = Arc::clone(&idle);
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .on_thread_park(move || parked.note())
-            .build_local(LocalOptions::default());
-        match runtime {
-            Ok(runtime) => runtime.block_on(self.within_limit(&idle)),
-            Err(error) => Ran::without_a_step(self.failure(format!("no runtime: {error}"))),
-        }
+        let ran = in_a_runtime(async |idle| self.within_limit(&idle).await);
+        ran.unwrap_or_else(|error| {
+            Ran::without_a_step(self.failure(format!("no runtime: {error}")))
+        })
     }
 
     async fn within_limit(&self, idle: &Arc<Idle>) -> Ran {
@@ -124,10 +114,11 @@ impl Run<'_> {
     async fn play(&self, idle: &Arc<Idle>, seen: &Rc<Seen>, at: &Cell<usize>) -> Ran {
         let witness = Rc::clone(seen);
         let chance = self.dialogue.directives.seed.unwrap_or(SEED);
-        let world = Rc::new(World::new(chance, move |sighting| witness.note(sighting)));
+        let world = Rc::new(World::new(EPOCH, chance, move |sighting| witness.note(sighting)));
         let upstreams = Upstreams::new(&self.dialogue.directives.upstreams, Rc::clone(seen));
         let stop = CancellationToken::new();
-        let setup = self.setup(&stop);
+        let framing = self.dialogue.directives.framing.as_ref();
+        let setup = setup(&self.settings, framing, &self.bundle, &self.watchdog, &stop);
         let dialler = upstreams.dialler();
         let floor = match Floor::load_in(setup, Some(Rc::clone(&world)), dialler).await {
             Ok(floor) => floor,
@@ -143,37 +134,57 @@ impl Run<'_> {
         Ran { outcome, heard, log: seen.take_log(), time: world.elapsed() }
     }
 
-    fn setup(&self, stop: &CancellationToken) -> Setup {
-        let settings = &self.settings;
-        let stopping = stop.clone();
-        let config = Config {
-            memory: settings.memory,
-            place: Place { worker: 1, workers: 1 },
-            watchdog: self.watchdog.clone(),
-            stop: Arc::new(move || stopping.cancel()),
-            framing: FramingRules {
-                forced: self.dialogue.directives.framing.clone().or(settings.framing.clone()),
-                max_message: settings.max_message,
-            },
-        };
-        Setup {
-            config,
-            settings: Arc::clone(settings),
-            sources: Vec::new(),
-            bundle: Arc::clone(&self.bundle),
-            shared: Arc::new(Shared {
-                ids: Arc::new(AtomicU64::new(1)),
-                known_peers: Arc::new(AtomicUsize::new(0)),
-                slots: Slots::new(settings.max_conns),
-                stop: stop.clone(),
-                hub: Hub::new(1, settings.memory),
-                audiences: Vec::new(),
-            }),
-        }
-    }
-
     fn failure(&self, problem: String) -> Failure {
         Failure::before(&self.dialogue.file, problem)
+    }
+}
+
+/// Runs something under a clock that stands still while there is something to do; it is told when
+/// there is not. What the server logs meanwhile concerns nobody.
+fn in_a_runtime<T>(run: impl AsyncFnOnce(Arc<Idle>) -> T) -> io::Result<T> {
+    let idle = Arc::new(Idle::default());
+    let parked = Arc::clone(&idle);
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .on_thread_park(move || parked.note())
+        .build_local(LocalOptions::default())?;
+    let silence = tracing::subscriber::NoSubscriber::default();
+    Ok(tracing::subscriber::with_default(silence, || runtime.block_on(run(idle))))
+}
+
+/// What the one worker of a simulation starts with; `framing` goes before that of the settings.
+fn setup(
+    settings: &Arc<Settings>,
+    framing: Option<&Spec>,
+    bundle: &Arc<Bundle>,
+    watchdog: &WatchdogHandle,
+    stop: &CancellationToken,
+) -> Setup {
+    let stopping = stop.clone();
+    let config = Config {
+        memory: settings.memory,
+        place: Place { worker: 1, workers: 1 },
+        watchdog: watchdog.clone(),
+        stop: Arc::new(move || stopping.cancel()),
+        framing: FramingRules {
+            forced: framing.or(settings.framing.as_ref()).cloned(),
+            max_message: settings.max_message,
+        },
+    };
+    Setup {
+        config,
+        settings: Arc::clone(settings),
+        sources: Vec::new(),
+        bundle: Arc::clone(bundle),
+        shared: Arc::new(Shared {
+            ids: Arc::new(AtomicU64::new(1)),
+            known_peers: Arc::new(AtomicUsize::new(0)),
+            slots: Slots::new(settings.max_conns),
+            stop: stop.clone(),
+            hub: Hub::new(1, settings.memory),
+            audiences: Vec::new(),
+        }),
     }
 }
 

@@ -3,6 +3,7 @@
 //! nobody does, there is no tap, and each read and write looks at that and at nothing else.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::conn::{Conn, Reason};
 
@@ -25,7 +26,7 @@ pub trait Tap {
 /// Who listens, on whatever thread: gives each worker a tap of its own.
 pub trait Audience: Send + Sync {
     /// The tap of one worker; called on its thread.
-    fn tap(&self) -> Rc<dyn Tap>;
+    fn tap(self: Arc<Self>) -> Rc<dyn Tap>;
 }
 
 /// What ended.

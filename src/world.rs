@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The wall clock of every simulation begins here: 2020-01-01T00:00:00Z, in seconds since 1970.
-const EPOCH: Duration = Duration::from_secs(1_577_836_800);
+/// Where the wall clock of a simulation begins if nothing is said: 2020-01-01T00:00:00Z, since
+/// 1970.
+pub const EPOCH: Duration = Duration::from_secs(1_577_836_800);
 
 /// See the module.
 pub struct World {
+    epoch: Duration,
     began: Instant,
     chance: RefCell<Chance>,
     witness: Box<dyn Fn(Sighting)>,
@@ -40,10 +42,12 @@ pub enum Sighting {
 }
 
 impl World {
-    /// A world whose clock begins now, its chance at `seed`; `witness` is told of everything.
+    /// A world whose wall clock is `epoch` now, since 1970, and whose chance begins at `seed`;
+    /// `witness` is told of everything.
     #[must_use]
-    pub fn new(seed: u64, witness: impl Fn(Sighting) + 'static) -> Self {
+    pub fn new(epoch: Duration, seed: u64, witness: impl Fn(Sighting) + 'static) -> Self {
         Self {
+            epoch,
             began: Instant::now(),
             chance: RefCell::new(Chance(seed)),
             witness: Box::new(witness),
@@ -53,7 +57,7 @@ impl World {
     /// The wall clock, since 1970.
     #[must_use]
     pub fn now(&self) -> Duration {
-        EPOCH + self.elapsed()
+        self.epoch + self.elapsed()
     }
 
     /// How long the world has been there.

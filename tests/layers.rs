@@ -7,11 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top: each may name those behind it.
-const LAYERS: [&str; 31] = [
+const LAYERS: [&str; 33] = [
     "main",
     "cli",
     "server",
     "reload",
+    "gate",
+    "shadow",
     "simulation",
     "worker",
     "accept",

@@ -44,6 +44,16 @@ pub struct ServeOptions {
     #[arg(long, value_name = "native|poll|off", hide_possible_values = true, default_value = "native", value_parser = watch(), help_heading = HANDLER)]
     pub watch: Watch,
 
+    /// A script goes live only if these dialogues pass with it, here and at every save; files, and
+    /// folders of *.dialogue; repeatable
+    #[arg(long, value_name = "PATH", help_heading = HANDLER)]
+    pub gate: Vec<PathBuf>,
+
+    /// Keep the last N messages, and say at every save which of their replies the new script
+    /// changes; 0 is off
+    #[arg(long, value_name = "N", default_value = "0", value_parser = settings::parse_shadow, help_heading = HANDLER)]
+    pub shadow: usize,
+
     /// What becomes of a connection after a handler error
     #[arg(long, value_name = "keep|close", hide_possible_values = true, default_value = "keep", value_parser = on_error(), help_heading = HANDLER)]
     pub on_error: OnError,
@@ -135,6 +145,8 @@ impl ServeOptions {
             on_error: self.on_error,
             once: self.once,
             hex: self.hex,
+            gate: self.gate.clone(),
+            shadow: self.shadow,
         })
     }
 

@@ -4,24 +4,29 @@
 mod find;
 mod handlers;
 
+use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use find::{FindError, find};
+pub use find::{FindError, find, folders};
 pub use handlers::Handlers;
 
 use super::{Ran, Run, folder_of};
 use crate::play::{Cuts, Failure};
 use crate::script::Bundle;
 use crate::settings::Settings;
+use crate::text::Printable;
 use crate::transcript::{Dialogue, Difference};
 use crate::vm::{Watchdog, WatchdogHandle};
 
 /// Random cuts that a dialogue is played with.
 const RANDOM_CUTS: u64 = 4;
+
+/// Lines of a handler's log that are shown of a failure: the last ones.
+const SHOWN_LOG: usize = 20;
 
 /// Verdicts that wait to be told.
 const MOST_WAITING: usize = 64;
@@ -212,6 +217,24 @@ fn in_order(verdicts: &mpsc::Receiver<(usize, Verdict)>, tell: &mut impl FnMut(V
             tell(verdict);
             next += 1;
         }
+    }
+}
+
+impl Display for Trouble {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)?;
+        if self.cuts != Cuts::Steps {
+            write!(out, "\nstreams were {}; as written it passes", self.cuts)?;
+        }
+        if !self.log.is_empty() {
+            out.write_str("\nthe handler's log:")?;
+        }
+        let hidden = self.log.len().saturating_sub(SHOWN_LOG);
+        if hidden > 0 {
+            write!(out, "\n  ({hidden} lines before)")?;
+        }
+        let shown = self.log.iter().skip(hidden).flat_map(|entry| entry.lines());
+        shown.into_iter().try_for_each(|line| write!(out, "\n  {}", Printable(line.as_bytes())))
     }
 }
 

@@ -117,7 +117,8 @@ impl Floor {
         let roster = Rc::new(Roster::new(Arc::clone(&shared.hub), index));
         let site = vm::Site { roster: Rc::clone(&roster), dialler: Rc::default(), world };
         let vm = Vm::new(config, &bundle, site.clone())?;
-        let tap = tap::all(shared.audiences.iter().map(|audience| audience.tap()).collect());
+        let tap =
+            tap::all(shared.audiences.iter().map(|audience| Arc::clone(audience).tap()).collect());
         let service = Rc::new(Service::new(vm, &settings, Arc::clone(&shared.ids), roster, tap));
         let outgoing = TaskTracker::new();
         let maker = Maker { service: Rc::clone(&service), tasks: outgoing.clone() };

@@ -3,12 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::play::Cuts;
 use crate::simulation::suite::{Trouble, Verdict};
 use crate::text::Printable;
-
-/// Lines of a handler's log that are shown of a failure: the last ones.
-const SHOWN_LOG: usize = 20;
 
 /// One result.
 ///
@@ -30,20 +26,7 @@ pub(super) fn tell(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
 
 /// What went wrong, each line indented and with its end.
 pub(super) fn described(trouble: &Trouble) -> String {
-    let mut lines: Vec<String> = trouble.text.lines().map(str::to_owned).collect();
-    if trouble.cuts != Cuts::Steps {
-        lines.push(format!("streams were {}; as written it passes", trouble.cuts));
-    }
-    let hidden = trouble.log.len().saturating_sub(SHOWN_LOG);
-    if !trouble.log.is_empty() {
-        lines.push("the handler's log:".to_owned());
-    }
-    if hidden > 0 {
-        lines.push(format!("  ({hidden} lines before)"));
-    }
-    let shown = trouble.log.iter().skip(hidden).flat_map(|entry| entry.lines());
-    lines.extend(shown.map(|line| format!("  {}", Printable(line.as_bytes()))));
-    lines.iter().flat_map(|line| ["      ", line, "\n"]).collect()
+    trouble.to_string().lines().flat_map(|line| ["      ", line, "\n"]).collect()
 }
 
 /// All of them in a line.

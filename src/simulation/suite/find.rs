@@ -1,5 +1,6 @@
 //! Finds dialogues: files as they are given, and what is below folders.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,38 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
     Ok(files)
 }
 
+/// The folders whose changes can change what [`find`] finds, or a dialogue itself.
+#[must_use]
+pub fn folders(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        if path.is_dir() {
+            add_folders(path, &mut found);
+        } else if let Some(folder) = path.parent() {
+            let here = folder.as_os_str().is_empty();
+            found.insert(if here { PathBuf::from(".") } else { folder.to_owned() });
+        }
+    }
+    found
+}
+
+fn add_folders(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+    found.insert(folder.to_owned());
+    // What cannot be read is told of when the dialogues are looked for.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_looked_into(&path) {
+            add_folders(&path, found);
+        }
+    }
+}
+
+/// Whether a folder may hold dialogues.
+fn is_looked_into(folder: &Path) -> bool {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    !name.starts_with('.') && !MADE.contains(&name)
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FindError> {
     let unreadable = |error| FindError::Unreadable { path: folder.to_owned(), error };
     let mut paths = Vec::new();
@@ -62,9 +95,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FindError> {
     }
     paths.sort();
     for (path, is_folder) in paths {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let path = path.strip_prefix("./").unwrap_or(&path);
-        if is_folder && !name.starts_with('.') && !MADE.contains(&name) {
+        if is_folder && is_looked_into(path) {
             collect(path, files)?;
         } else if !is_folder && path.extension().is_some_and(|ending| ending == ENDING) {
             files.push(path.to_owned());

@@ -1,0 +1,240 @@
+//! Has a script answer what was once sent to a server, from fresh state and at the same distances
+//! in time. What was answered then is not known here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::hourglass::Hourglass;
+use super::idle::Idle;
+use super::stage::Seen;
+use super::upstreams::Upstreams;
+use super::{LONGEST_RUN, SEED, in_a_runtime, setup};
+use crate::accept::Accepted;
+use crate::conn::Transport;
+use crate::net::datagram::DatagramSocket;
+use crate::net::memory::{Arrival, Far, MemoryDatagrams, stream};
+use crate::net::{Endpoint, Listener};
+use crate::script::Bundle;
+use crate::settings::Settings;
+use crate::vm::WatchdogHandle;
+use crate::worker::Floor;
+use crate::world::World;
+
+/// Something that a peer did.
+#[derive(Debug, Clone)]
+pub struct Cue {
+    /// Its connection, by a number that no other has.
+    pub conn: u64,
+    /// When, since the first one.
+    pub at: Duration,
+    /// What.
+    pub deed: Deed,
+}
+
+/// What a peer can do.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    /// It connects, or its first datagram is about to come.
+    Open(Arc<Place>),
+    /// It sends a piece of a stream, or a datagram.
+    Send(Vec<u8>),
+    /// It ends its sending side.
+    End,
+    /// It is gone.
+    Leave,
+}
+
+/// Who a peer is, and where it came to.
+#[derive(Debug)]
+pub struct Place {
+    /// How it connects.
+    pub transport: Transport,
+    /// Its address.
+    pub peer: Endpoint,
+    /// Ours.
+    pub local: Endpoint,
+    /// The listener that it came to.
+    pub listener: Arc<Listener>,
+}
+
+/// What was answered to a cue, until the next one of its connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// The bytes; of datagrams, one behind the other.
+    pub bytes: Vec<u8>,
+    /// The server has ended the connection behind them.
+    pub ended: bool,
+}
+
+/// A run.
+pub struct Rerun<'a> {
+    /// What is answered, in order.
+    pub cues: &'a [Cue],
+    /// The wall clock at the first cue, since 1970.
+    pub epoch: Duration,
+    /// The script that answers.
+    pub bundle: &'a Arc<Bundle>,
+    /// The server's settings.
+    pub settings: &'a Arc<Settings>,
+    /// Ends calls that are over their budget.
+    pub watchdog: &'a WatchdogHandle,
+}
+
+impl Rerun<'_> {
+    /// The replies to all cues, by their index; blocks this thread.
+    ///
+    /// # Errors
+    /// The script cannot be loaded from fresh state, or does not come to rest.
+    pub fn go(&self) -> Result<Vec<Reply>, String> {
+        let limited = async |idle: Arc<Idle>| {
+            let hourglass = Hourglass::turn(LONGEST_RUN);
+            tokio::select! {
+                replies = self.play(&idle) => replies,
+                () = hourglass.run_out() => {
+                    Err(format!("it took over {} s and was stopped", LONGEST_RUN.as_secs()))
+                }
+            }
+        };
+        in_a_runtime(limited).unwrap_or_else(|error| Err(format!("no runtime: {error}")))
+    }
+
+    async fn play(&self, idle: &Idle) -> Result<Vec<Reply>, String> {
+        let world = Rc::new(World::new(self.epoch, SEED, |_| {}));
+        let upstreams = Upstreams::new(&BTreeMap::new(), Rc::new(Seen::default()));
+        let stop = CancellationToken::new();
+        let setup = setup(self.settings, None, self.bundle, self.watchdog, &stop);
+        let floor = Floor::load_in(setup, Some(Rc::clone(&world)), upstreams.dialler()).await;
+        let floor = floor.map_err(|fault| fault.summary())?;
+        let replies = vec![Reply::default(); self.cues.len()];
+        let mut crowd = Crowd { floor, idle, sockets: Vec::new(), peers: HashMap::new(), replies };
+        for (index, cue) in self.cues.iter().enumerate() {
+            let wait = cue.at.saturating_sub(world.elapsed());
+            if !wait.is_zero() {
+                sleep(wait).await;
+                crowd.listen().await;
+            }
+            crowd.act(index, cue);
+            crowd.listen().await;
+        }
+        crowd.floor.dismantle();
+        Ok(crowd.replies)
+    }
+}
+
+/// The peers and their server.
+struct Crowd<'a> {
+    floor: Floor,
+    idle: &'a Idle,
+    sockets: Vec<(Arc<Listener>, Endpoint, MemoryDatagrams)>,
+    peers: HashMap<u64, Peer>,
+    replies: Vec<Reply>,
+}
+
+/// A peer, and the cue that what it receives is an answer to.
+struct Peer {
+    far: Far,
+    cue: usize,
+    is_over: bool,
+}
+
+impl Crowd<'_> {
+    fn act(&mut self, index: usize, cue: &Cue) {
+        if let Deed::Open(place) = &cue.deed {
+            if let Some(far) = self.open(place) {
+                self.peers.insert(cue.conn, Peer { far, cue: index, is_over: false });
+            }
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&cue.conn) else { return };
+        match &cue.deed {
+            Deed::Send(bytes) => {
+                peer.cue = index;
+                // It was taken once; where it is not any more, there is no reply.
+                let _ = peer.far.poll_send(&mut Context::from_waker(Waker::noop()), bytes);
+            }
+            Deed::End => peer.far.end(),
+            Deed::Leave => drop(self.peers.remove(&cue.conn)),
+            Deed::Open(_) => {}
+        }
+    }
+
+    fn open(&mut self, place: &Arc<Place>) -> Option<Far> {
+        let Place { transport, peer, local, listener } = &**place;
+        match transport {
+            Transport::Tcp | Transport::Unix => {
+                let slot = self.floor.free_slot()?;
+                let (near, far) = stream(*transport == Transport::Unix);
+                let ends = (peer.clone(), local.clone());
+                let accepted = Accepted { stream: near, slot };
+                self.floor.host().serve(listener, *transport, ends, accepted);
+                Some(far)
+            }
+            Transport::Udp | Transport::Unixgram => {
+                Some(self.socket(*transport, listener, local).peer(addressed(peer)))
+            }
+        }
+    }
+
+    fn socket(
+        &mut self,
+        transport: Transport,
+        listener: &Arc<Listener>,
+        local: &Endpoint,
+    ) -> MemoryDatagrams {
+        let known = self.sockets.iter().find(|(of, at, _)| of == listener && at == local);
+        if let Some((.., socket)) = known {
+            return socket.clone();
+        }
+        let socket = MemoryDatagrams::new(local.clone());
+        let served = DatagramSocket::Memory(socket.clone());
+        self.floor.open_datagram(Arc::clone(listener), transport, served);
+        self.sockets.push((Arc::clone(listener), local.clone(), socket.clone()));
+        socket
+    }
+
+    /// Lets everything come to rest, and takes in what the peers receive.
+    async fn listen(&mut self) {
+        loop {
+            self.idle.rest().await;
+            let mut context = Context::from_waker(Waker::noop());
+            let mut has_heard = false;
+            for peer in self.peers.values_mut().filter(|peer| !peer.is_over) {
+                let reply = &mut self.replies[peer.cue];
+                while let Poll::Ready(arrival) = peer.far.poll_receive(&mut context) {
+                    match arrival {
+                        Arrival::Piece(piece) => {
+                            has_heard = true;
+                            reply.bytes.extend(piece);
+                        }
+                        Arrival::Eof | Arrival::Reset => {
+                            reply.ended = true;
+                            peer.is_over = true;
+                            break;
+                        }
+                    }
+                }
+            }
+            // Whoever waited for room goes on.
+            if !has_heard {
+                return;
+            }
+        }
+    }
+}
+
+/// An address that an answer can be sent to: peers of Unix sockets may have none.
+fn addressed(peer: &Endpoint) -> Endpoint {
+    match peer {
+        Endpoint::Unix(None) => Endpoint::Unix(Some("unnamed".into())),
+        Endpoint::Inet(SocketAddr::V4(_) | SocketAddr::V6(_)) | Endpoint::Unix(Some(_)) => {
+            peer.clone()
+        }
+    }
+}
