@@ -137,6 +137,12 @@ fn log_takes_fields() {
 }
 
 #[test]
+fn log_fields_are_quoted_and_escaped_once() {
+    let line = logged(r#"log.info("stored", {t = "one\ntwo \"2\" \\ \0"})"#, "stored");
+    assert!(line.contains(r#" t="one\ntwo \"2\" \\ \x00" "#), "{line}");
+}
+
+#[test]
 fn the_log_shows_control_bytes_escaped_and_text_as_it_is() {
     let line = logged("log.info(\"信息 \\27[31mred\\0 end\")", "信息");
     assert!(line.contains("end"), "{line}");

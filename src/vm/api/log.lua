@@ -25,7 +25,8 @@ for _, level in { "debug", "info", "warn", "error" } do
       for name, value in fields do
         local text = tostring(value)
         if type(value) == "string" and string.match(text, "^[%w_.:/-]+$") == nil then
-          text = string.format("%q", text)
+          -- Not by %q: what has control bytes is escaped behind this, and once is enough.
+          text = `"{(string.gsub(text, '[\\"]', "\\%0"))}"`
         end
         table.insert(parts, `{tostring(name)}={text}`)
       end
