@@ -1,6 +1,6 @@
 -- An authoritative DNS server for a few zones, over UDP and TCP.
 --
--- Start:    scriptsock --script examples/dns/handler.lua -l udp://127.0.0.1:5353 -l tcp://127.0.0.1:5353
+-- Start:    scriptsock --script examples/dns/handler.lua --listen 5353    (UDP and TCP)
 -- Try:      dig @127.0.0.1 -p 5353 example.test MX
 -- Protocol: RFC 1035 with EDNS (RFC 6891); the zones are in zone.lua
 

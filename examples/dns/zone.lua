@@ -1,8 +1,8 @@
 -- The zones that are served: edit and save. A mistake is told, and the old zones stay.
 --
--- A name is relative to the zone, `@` is the zone itself; a name with a dot at its end is whole. A
--- target without that dot is relative, too. SOA: server, mailbox, serial, refresh, retry, expire, and
--- how long it may be remembered that a name is not there.
+-- Names and targets are relative to the zone, unless they end with a dot; `@` is the zone itself.
+-- SOA: server, mailbox, serial, refresh, retry, expire, and how long it may be remembered that a
+-- name is not there.
 
 return {
   ["example.test"] = {

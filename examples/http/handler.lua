@@ -156,31 +156,34 @@ local function allowed(route)
   return table.concat(methods, ", ")
 end
 
--- The function that answers a request, with what it gets beside it; or nil and the answer.
-local function find(req)
-  if req.method == "OPTIONS" and req.path == "*" then
-    return nil, 204
-  end
+-- The route of a path, and what its pattern captured.
+local function find(path)
   for _, route in ROUTES do
-    local captures = { req.path:match(route.path) }
+    local captures = { path:match(route.path) }
     if captures[1] then
-      local act = route[if req.method == "HEAD" then "GET" else req.method]
-      if act then
-        return act, captures
-      end
-      local status = if req.method == "OPTIONS" then 204 else 405
-      return nil, status, nil, { Allow = allowed(route) }
+      return route, captures
     end
   end
-  return nil, 404, `there is nothing at {req.path}\n`
+  return nil
+end
+
+-- The answer where no function of a route is for a request.
+local function unanswered(req, route)
+  if req.method == "OPTIONS" and (route or req.path == "*") then
+    return 204, nil, route and { Allow = allowed(route) }
+  elseif route then
+    return 405, nil, { Allow = allowed(route) }
+  end
+  return 404, `there is nothing at {req.path}\n`
 end
 
 local function answer(req, conn)
-  local act, captures, text, headers = find(req)
+  local route, captures = find(req.path)
+  local act = route and route[if req.method == "HEAD" then "GET" else req.method]
   if not act then
     -- A body that nobody reads would be taken for the next request.
     req.is_last = req.is_last or req.is_chunked or req.length > 0
-    return response.send(conn, req, captures, text, headers)
+    return response.send(conn, req, unanswered(req, route))
   end
   local status, problem = request.read_body(conn, req)
   if status then

@@ -1,7 +1,8 @@
 -- A sink for mail: takes every message, writes it to the log, and delivers nothing.
 --
 -- Start:    scriptsock --script examples/smtp/handler.lua --listen tcp://127.0.0.1:2525
--- Try:      nc -C 127.0.0.1 2525    then type: EHLO me, MAIL FROM:<a@b>, RCPT TO:<c@d>, DATA, ., QUIT
+-- Try:      nc -C 127.0.0.1 2525
+--           then type: EHLO me, MAIL FROM:<a@b>, RCPT TO:<c@d>, DATA, some lines, a dot, QUIT
 -- Protocol: RFC 5321 with PIPELINING, SIZE, 8BITMIME, SMTPUTF8 and ENHANCEDSTATUSCODES
 
 local NAME = "sink.example"

@@ -29,6 +29,7 @@ mod example_dns;
 mod example_http;
 mod example_redis;
 mod example_smtp;
+mod examples;
 mod fairness;
 mod fault;
 mod fault_hints;

@@ -1,18 +1,22 @@
 -- Zones as tables become records on the wire. What is wrong with them is an error, and so a reload
 -- that fails.
 
-local KINDS = { A = 1, NS = 2, CNAME = 5, SOA = 6, PTR = 12, MX = 15, TXT = 16, AAAA = 28, SRV = 33 }
+local KINDS =
+  { A = 1, NS = 2, CNAME = 5, SOA = 6, PTR = 12, MX = 15, TXT = 16, AAAA = 28, SRV = 33 }
 local LONGEST_LABEL, LONGEST_NAME, LONGEST_STRING = 63, 253, 255
 
 -- A name without the dot at its end; `@` and relative names belong to the zone.
 local function absolute(name, origin)
-  local whole = if name == "@"
-    then origin
-    elseif name:sub(-1) == "." then name:sub(1, -2)
-    else `{name}.{origin}`
+  local whole = `{name}.{origin}`
+  if name == "@" then
+    whole = origin
+  elseif name:sub(-1) == "." then
+    whole = name:sub(1, -2)
+  end
   assert(#whole <= LONGEST_NAME, `{whole}: the name is too long`)
   for label in (whole .. "."):gmatch("([^.]*)%.") do
-    assert(#label > 0 and #label <= LONGEST_LABEL, `{whole}: a label has 1 to {LONGEST_LABEL} bytes`)
+    local is_fine = #label > 0 and #label <= LONGEST_LABEL
+    assert(is_fine, `{whole}: a label has 1 to {LONGEST_LABEL} bytes`)
   end
   return whole
 end

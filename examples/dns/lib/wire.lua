@@ -192,8 +192,8 @@ local function begun(query)
   return into
 end
 
--- A reply of `limit` bytes at most; where it would be larger, one without records that says so. With
--- a zone the SOA says how long a no holds.
+-- A reply of `limit` bytes at most; where it would be larger, one without records that says so.
+-- With a zone the SOA says how long a no holds.
 local function reply(query, code, answers, zone, limit)
   local into = begun(query)
   for _, each in answers do

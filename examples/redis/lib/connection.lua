@@ -73,11 +73,12 @@ local function hello(args, _, conn)
     end
     conn.state.has_resp3 = version == 3
   end
-  local map = { "server", "redis", "version", VERSION, "proto", if conn.state.has_resp3 then 3 else 2 }
-  for _, item in { "id", conn.id, "mode", "standalone", "role", "master", "modules", {} } do
-    table.insert(map, item)
+  local proto = if conn.state.has_resp3 then 3 else 2
+  local about = { "server", "redis", "version", VERSION, "proto", proto, "id", conn.id }
+  for _, item in { "mode", "standalone", "role", "master", "modules", {} } do
+    table.insert(about, item)
   end
-  return { map = map }
+  return { map = about }
 end
 
 local CLIENT = {

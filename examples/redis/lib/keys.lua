@@ -87,8 +87,11 @@ local function conditions(args)
 end
 
 local function is_refused(given, old, due)
-  local limit = old or math.huge
-  return given.NX and old or given.XX and not old or given.GT and due <= limit or given.LT and due >= limit
+  local limit = old or math.huge -- what never expires outlives everything
+  return given.NX and old
+    or given.XX and not old
+    or given.GT and due <= limit
+    or given.LT and due >= limit
 end
 
 local function expire(args, db, unit)

@@ -2,9 +2,8 @@
 
 local LARGEST = 16 * 1024 * 1024 -- of a command
 local LONGEST_ARGUMENT = 8 * 1024 * 1024
-local MOST_ARGUMENTS = 1024 * 1024
+local MOST_ARGUMENTS = 64 * 1024
 local LONGEST_LINE = 64 * 1024
-local SHORTEST_ARGUMENT = #"$0\r\n\r\n"
 
 local ARRAY, BULK = string.byte("*$", 1, 2)
 local ESCAPES = { n = "\n", r = "\r", t = "\t", b = "\b", a = "\a" }
@@ -79,12 +78,10 @@ end
 
 -- Arrays -------------------------------------------------------------------------------------
 
--- Why there is no argument at `at`, or how many bytes are needed to know.
-local function why_no_argument(buffer, at, least)
-  local line = buffer:find("\r\n", at, true)
-  if not line then
-    local is_long = #buffer - at > LONGEST_LINE
-    return if is_long then "too big bulk count string" else math.max(least, #buffer + 1)
+-- Why there is no argument at `at`: what is malformed, or nil where more may make it one.
+local function why_no_argument(buffer, at)
+  if not buffer:find("\r\n", at, true) then
+    return if #buffer - at > LONGEST_LINE then "too big bulk count string" else nil
   elseif buffer:byte(at) ~= BULK then
     return `expected '$', got '{buffer:sub(at, at)}'`
   end
@@ -92,7 +89,7 @@ local function why_no_argument(buffer, at, least)
 end
 
 -- Goes over an array of bulk strings, which it puts into `into`, if given. Returns where it ends;
--- or nil and how many bytes it needs; or nil and what is malformed.
+-- or nil and how many bytes it needs, if that is known; or nil and what is malformed.
 local function scan(buffer, into)
   local digits, at = buffer:match("^%*(-?%d+)\r\n()")
   local count = tonumber(digits)
@@ -102,18 +99,17 @@ local function scan(buffer, into)
     elseif #buffer > LONGEST_LINE then
       return nil, "too big mbulk count string"
     end
-    return nil, #buffer + 1
+    return nil
   end
   for index = 1, count do
     local length, first = buffer:match("^%$(%d+)\r\n()", at)
     length = tonumber(length)
-    local behind = (count - index) * SHORTEST_ARGUMENT
     if not length or length > LONGEST_ARGUMENT then
-      return nil, why_no_argument(buffer, at, at - 1 + SHORTEST_ARGUMENT + behind)
+      return nil, why_no_argument(buffer, at)
     end
     at = first + length + 2
     if at - 1 > #buffer then
-      return nil, at - 1 + behind
+      return nil, at - 1
     elseif into then
       into[index] = buffer:sub(first, first + length - 1)
     end

@@ -57,13 +57,17 @@ local function add_argument(db, key, text, is_down)
   return add(db, key, if is_down then integer.neg(by) else by)
 end
 
+-- Flags of SET, and what each cannot stand beside.
+local EXCLUDES = { NX = "XX", XX = "NX", GET = "none" }
+
 -- The options of SET behind key and value; or nil and an error.
 local function set_options(args)
   local options = {}
   local index = 4
   while index <= #args do
     local option = args[index]:upper()
-    if option == "NX" and not options.XX or option == "XX" and not options.NX or option == "GET" then
+    local excluded = EXCLUDES[option]
+    if excluded and not options[excluded] then
       options[option] = true
     elseif options.time or options.KEEPTTL then
       return nil, words.SYNTAX
