@@ -38,9 +38,10 @@ Templates:
   udp      numbered requests, so that one which is sent again is not done again
   device   an instrument that is asked for readings, and reports them by itself
 
-Written are scripts/handler.lua, tests/handler.dialogue, which shows what the handler answers, and
-for editors .vscode/settings.json, .luaurc, .luarc.json and types/. No file is overwritten: where
-one is in the way, nothing is written and the exit status is 1.
+Written are scripts/handler.lua, tests/handler.dialogue, which says what the handler answers and
+is played by `scriptsock test`, and for editors .vscode/settings.json, .luaurc, .luarc.json and
+types/. No file is overwritten: where one is in the way, nothing is written and the exit status
+is 1.
 
 Examples:
   scriptsock init
@@ -118,6 +119,7 @@ impl InitOptions {
         };
         writeln!(out, "\nnow type:                 {start}")?;
         writeln!(out, "and in a second terminal: {}", self.template.attempt)?;
+        writeln!(out, "after a change:           scriptsock test    plays {DIALOGUE}")?;
         out.flush()
     }
 

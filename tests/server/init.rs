@@ -4,11 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use scriptsock::transcript::Dialogue;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::bench_command::bench;
 use crate::check::{Ran, folder, run};
 use crate::support::Server;
 
@@ -77,7 +75,8 @@ fn a_folder_is_ready_to_run_without_options() {
     assert_files(dir.path(), &FILES);
     assert!(ran.stdout.contains("wrote ./scripts/handler.lua\n"), "{ran:?}");
     let next = "now type:                 scriptsock\n\
-                and in a second terminal: nc 127.0.0.1 7890\n";
+                and in a second terminal: nc 127.0.0.1 7890\n\
+                after a change:           scriptsock test    plays tests/handler.dialogue\n";
     assert!(ran.stdout.ends_with(next), "{ran:?}");
 
     let handler = fs::read_to_string(dir.path().join("scripts/handler.lua")).unwrap();
@@ -97,23 +96,20 @@ fn every_template_is_sound_and_answers_as_its_dialogue_says() {
         let (dir, _) = init(&["--template", template]);
         let ran = run(dir.path(), &["check"]);
         assert_eq!(ran.status, 0, "{ran:?}");
-
-        let path = dir.path().join("tests/handler.dialogue");
-        let text = fs::read(&path).unwrap();
-        let dialogue = Dialogue::parse("handler.dialogue", &text).unwrap();
-        let named = dialogue.directives.handler.as_ref().expect("a handler").to_string();
-        assert!(path.parent().unwrap().join(named).is_file(), "{template}");
-
-        let handler = fs::read_to_string(dir.path().join("scripts/handler.lua")).unwrap();
-        let scheme = if template == "udp" { "udp" } else { "tcp" };
-        let builder = Server::builder().file("scripts/handler.lua", &handler);
-        let server = builder.listen(format!("{scheme}://127.0.0.1:0")).start();
-        let played = format!("{} --dialogue {} -c 2 -n 4", server.ready()[0], path.display());
-        let finished = bench(&played);
-        assert_eq!(finished.status, 0, "{template}: {finished:?}");
-        assert!(finished.stdout.contains("4 sent, 4 answered"), "{template}: {finished:?}");
-        server.assert_no_log("handler fault");
+        let ran = run(dir.path(), &["test", "--splits"]);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(ran.stdout.contains("tests/handler.dialogue"), "{ran:?}");
     }
+}
+
+#[test]
+fn a_change_of_the_handler_is_noticed_by_the_dialogue() {
+    let (dir, _) = init(&[]);
+    let path = dir.path().join("scripts/handler.lua");
+    let handler = fs::read_to_string(&path).unwrap();
+    fs::write(&path, handler.replace("a + b", "a - b")).unwrap();
+    let ran = run(dir.path(), &["test"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
 }
 
 #[test]
@@ -125,7 +121,9 @@ fn every_template_is_a_script_that_says_what_it_is() {
         for part in ["\n-- Start:    scriptsock\n", "\n-- Protocol: ", "\n} :: Handler\n"] {
             assert!(handler.contains(part), "{template} has no {part:?}");
         }
-        let attempt = ran.stdout.lines().last().unwrap().split_once(": ").unwrap().1;
+        let line =
+            ran.stdout.lines().find_map(|line| line.strip_prefix("and in a second terminal: "));
+        let attempt = line.expect("what to type");
         assert!(handler.contains(&format!("\n-- Try:      {attempt}")), "{template}: {attempt}");
         for line in handler.lines() {
             assert!(line.chars().count() <= 100 && !line.ends_with(' '), "{template}: {line:?}");

@@ -30,11 +30,10 @@ end
 
 local function read_list(conn)
   local things = {}
-  for line in function() return conn:read({ timeout = PATIENCE }) end do
-    if line == "" or #things == MOST_THINGS then
-      break
-    end
+  local line = conn:read({ timeout = PATIENCE })
+  while line and line ~= "" and #things < MOST_THINGS do
     table.insert(things, line)
+    line = conn:read({ timeout = PATIENCE })
   end
   return things
 end
