@@ -1,9 +1,11 @@
 //! `scriptsock completions`: the shells take them, and bash completes with them.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::check::{folder, run};
+use crate::support::Tool;
 
 /// The completions for a shell.
 #[track_caller]
@@ -64,18 +66,12 @@ fn bash_takes_them_and_completes() {
 }
 
 #[test]
-fn zsh_and_fish_take_them_where_they_are_installed() {
+fn zsh_and_fish_take_them() {
     for (shell, check) in [("zsh", "-n"), ("fish", "--no-execute")] {
+        let Some(tool) = Tool::find(shell, shell) else { continue };
         let dir = folder(&[("completions", &completions(shell))]);
-        let path = dir.path().join("completions");
-        let output = match Command::new(shell).arg(check).arg(path).output() {
-            Ok(output) => output,
-            Err(error) => {
-                println!("{shell} is not here: {error}");
-                continue;
-            }
-        };
-        assert!(output.status.success() && output.stderr.is_empty(), "{shell}: {output:?}");
+        let printed = tool.run([Path::new(check), &dir.path().join("completions")]);
+        assert_eq!((printed.status, printed.err.as_str()), (Some(0), ""), "{shell}: {printed:?}");
     }
 }
 
