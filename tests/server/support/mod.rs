@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 pub use client::Client;
 pub use datagram::DatagramClient;
+pub use lines::Lines;
 pub use listener::Listener;
 pub use server::{Failed, SIGCONT, SIGHUP, SIGINT, SIGSTOP, SIGTERM, Server};
-pub use tools::Tool;
+pub use tools::{Printed, Tool};
 
 /// How long a test waits for an event before it fails. Far more than the event ever needs: the
 /// limit only decides when a broken server is called broken.
