@@ -34,7 +34,7 @@ function COMMANDS.quit(_, conn)
 end
 
 return {
-  framing = { "line", max = LONGEST_LINE },
+  framing = `line,max={LONGEST_LINE}`,
   on_connect = function(conn)
     conn.state.count = 0
     return HELP
