@@ -1,7 +1,7 @@
 -- RFC 864, chargen: lines of 72 characters, each begins one character later than the one before.
 --
 -- Start:    scriptsock --script examples/services/chargen.lua
--- Try:      nc 127.0.0.1 7890
+-- Try:      nc -d 127.0.0.1 7890
 -- Protocol: TCP: lines until the client closes, whatever it says; UDP: a datagram is answered by
 --           one of 0 to 512 characters
 

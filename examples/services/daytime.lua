@@ -1,7 +1,7 @@
 -- RFC 867, daytime: the date and the time as text, in UTC.
 --
 -- Start:    scriptsock --script examples/services/daytime.lua
--- Try:      nc 127.0.0.1 7890
+-- Try:      nc -d 127.0.0.1 7890
 -- Protocol: TCP: one line, then the end; UDP: a datagram is answered by that line
 
 local FORMAT = "!%A, %B %d, %Y %H:%M:%S-UTC\r\n"

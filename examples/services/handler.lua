@@ -4,7 +4,7 @@
 -- Start:    scriptsock --script examples/services/handler.lua \
 --             --listen echo=tcp://127.0.0.1:7007 --listen echo-udp=udp://127.0.0.1:7007 \
 --             --listen daytime=tcp://127.0.0.1:7013 --listen daytime-udp=udp://127.0.0.1:7013
--- Try:      nc 127.0.0.1 7013    and for datagrams: nc -u 127.0.0.1 7013
+-- Try:      nc -d 127.0.0.1 7013    and for datagrams: nc -u 127.0.0.1 7013
 -- Protocol: the name of the listener says which service it is, up to a "-"
 --
 -- Each service is a file beside this one, and a handler of its own, too.

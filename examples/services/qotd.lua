@@ -1,7 +1,7 @@
 -- RFC 865, quote of the day: one short message.
 --
 -- Start:    scriptsock --script examples/services/qotd.lua
--- Try:      nc 127.0.0.1 7890
+-- Try:      nc -d 127.0.0.1 7890
 -- Protocol: TCP: the quote, then the end; UDP: a datagram is answered by the quote
 --
 -- The quotes are in quotes.json; save that file, and the next client gets the new ones.

@@ -1,7 +1,7 @@
 -- RFC 868, time: the seconds since 1900 as four bytes, the highest first.
 --
 -- Start:    scriptsock --script examples/services/time.lua
--- Try:      nc 127.0.0.1 7890 | od -An -tu1
+-- Try:      nc -d 127.0.0.1 7890 | od -An -tu1
 -- Protocol: TCP: the four bytes, then the end; UDP: a datagram, which should be empty, is answered
 --           by them
 
