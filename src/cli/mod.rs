@@ -37,7 +37,7 @@ use usage::Stop;
     subcommand_help_heading = "Commands, each with a --help of its own",
     after_help = "Every option has an environment variable: SCRIPTSOCK_IDLE_TIMEOUT=30s is \
                   --idle-timeout 30s,\nSCRIPTSOCK_ONCE=true is --once, SCRIPTSOCK_VERBOSE=2 is -vv. \
-                  SCRIPTSOCK_LISTEN takes several\nlisteners, separated by commas.",
+                  SCRIPTSOCK_LISTEN and\nSCRIPTSOCK_GATE take several, separated by commas.",
     max_term_width = 100
 )]
 pub struct Cli {
@@ -101,6 +101,9 @@ impl Cli {
         let mut cli = Cli::from_arg_matches(&matches).map_err(|error| stop(error, &command))?;
         if matches.value_source("listen") == Some(ValueSource::EnvVariable) {
             cli.options.split_listeners();
+        }
+        if matches.value_source("gate") == Some(ValueSource::EnvVariable) {
+            cli.options.split_gate();
         }
         Ok(cli)
     }

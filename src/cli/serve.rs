@@ -184,6 +184,13 @@ impl ServeOptions {
         self.listen = parts.map(|part| part.trim().to_owned()).collect();
     }
 
+    /// As [`ServeOptions::split_listeners`], for the gate.
+    pub(super) fn split_gate(&mut self) {
+        let parts =
+            self.gate.iter().filter_map(|path| path.to_str()).flat_map(|text| text.split(','));
+        self.gate = parts.map(|part| PathBuf::from(part.trim())).collect();
+    }
+
     fn listeners(&self) -> Result<Vec<Listen>, UsageError> {
         if self.listen.is_empty() {
             return Ok(settings::default_listeners());

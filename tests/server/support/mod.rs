@@ -17,7 +17,7 @@ pub use client::Client;
 pub use datagram::DatagramClient;
 pub use lines::Lines;
 pub use listener::Listener;
-pub use server::{Failed, SIGCONT, SIGHUP, SIGINT, SIGSTOP, SIGTERM, Server};
+pub use server::{Builder, Failed, SIGCONT, SIGHUP, SIGINT, SIGSTOP, SIGTERM, Server};
 pub use tools::{Printed, Tool};
 
 /// How long a test waits for an event before it fails. Far more than the event ever needs: the

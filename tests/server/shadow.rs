@@ -1,0 +1,136 @@
+//! `--shadow N`: at a save the server says which of the last replies the new script changes.
+
+use std::time::Duration;
+
+use crate::support::{Client, Server};
+
+const UPPER: &str =
+    "return { framing = \"line\", on_message = function(m) return m:upper() end }\n";
+
+fn shadowed(script: &str, count: &str) -> Server {
+    Server::builder().script(script).args(["--shadow", count]).start()
+}
+
+fn lines(client: &mut Client, lines: &[(&str, &str)]) {
+    for (line, answer) in lines {
+        client.exchange(format!("{line}\n").as_bytes(), format!("{answer}\n").as_bytes());
+    }
+}
+
+#[test]
+fn the_replies_that_change_are_told_with_their_messages() {
+    let server = shadowed(UPPER, "10");
+    let mut client = server.tcp();
+    lines(&mut client, &[("hello", "HELLO"), ("you", "YOU"), ("there", "THERE")]);
+    server.save(
+        "handler.lua",
+        "return { framing = \"line\", on_message = function(m)\n\
+           return if m == \"you\" then \"thou\" else m:upper()\n\
+         end }\n",
+    );
+    let line = server.wait_log("shadow: ");
+    assert!(line.contains("1 of 3 replies changes"), "{line}");
+    server.wait_log("message \"you\\n\"");
+    server.wait_log("before \"YOU\\n\"");
+    server.wait_log("now    \"thou\\n\"");
+    assert_eq!(server.log_count("message \""), 1, "{}", server.log_text());
+    // No connection was touched.
+    lines(&mut client, &[("you", "thou")]);
+    client.expect_silence(Duration::from_millis(50));
+}
+
+#[test]
+fn a_save_that_changes_nothing_says_so() {
+    let server = shadowed(UPPER, "10");
+    lines(&mut server.tcp(), &[("hello", "HELLO")]);
+    server.save("handler.lua", &format!("-- anew\n{UPPER}"));
+    let line = server.wait_log("shadow: ");
+    assert!(line.contains("none of 1 reply changes"), "{line}");
+}
+
+#[test]
+fn each_message_of_one_read_has_its_reply() {
+    let server = shadowed(UPPER, "10");
+    server.tcp().exchange(b"a\nb\nc\n", b"A\nB\nC\n");
+    server.save("handler.lua", &UPPER.replace("m:upper()", "m == \"b\" and \"x\" or m:upper()"));
+    let line = server.wait_log("shadow: ");
+    assert!(line.contains("1 of 3 replies changes"), "{line}");
+    server.wait_log("message \"b\\n\"");
+}
+
+#[test]
+fn conversations_are_held_from_fresh_state() {
+    let script = "return { framing = \"line\", on_message = function(m, conn)\n\
+                    conn.state.n = (conn.state.n or 0) + 1\n\
+                    return conn.state.n .. \" \" .. m\n\
+                  end }\n";
+    let server = shadowed(script, "10");
+    let mut client = server.tcp();
+    lines(&mut client, &[("a", "1 a"), ("b", "2 b")]);
+    server.save("handler.lua", &script.replace("\" \"", "\": \""));
+    server.wait_log("shadow: 2 of 2 replies change");
+    server.wait_log("now    \"2: b\\n\"");
+    // The counter of the open connection has gone on from where it was.
+    lines(&mut client, &[("c", "3: c")]);
+}
+
+#[test]
+fn of_what_depends_on_state_from_before_nothing_is_said() {
+    let script = "return { framing = \"line\", on_message = function(m)\n\
+                    server.state.n = (server.state.n or 0) + 1\n\
+                    return server.state.n .. \" \" .. m\n\
+                  end }\n";
+    let server = shadowed(script, "2");
+    lines(&mut server.tcp(), &[("a", "1 a"), ("b", "2 b")]);
+    // The counter is at 2 when the two messages come that are kept.
+    lines(&mut server.tcp(), &[("c", "3 c"), ("d", "4 d")]);
+    server.save("handler.lua", &script.replace("\" \"", "\": \""));
+    let line = server.wait_log("shadow: ");
+    assert!(line.contains("none of 2 replies changes"), "{line}");
+    assert!(line.contains("nothing can be said of 2"), "{line}");
+}
+
+#[test]
+fn messages_of_connections_that_are_older_than_the_tape_are_left_out() {
+    let server = shadowed(UPPER, "2");
+    let mut client = server.tcp();
+    lines(&mut client, &[("a", "A"), ("b", "B"), ("c", "C")]);
+    server.save("handler.lua", &UPPER.replace("upper", "reverse"));
+    let line = server.wait_log("shadow: ");
+    assert!(line.contains("none of 0 replies changes"), "{line}");
+    assert!(line.contains("2 messages are left out"), "{line}");
+}
+
+#[test]
+fn datagrams_and_greetings_are_replies_too() {
+    let script = "return {\n\
+                    on_connect = function(conn) return \"hi\" end,\n\
+                    on_message = function(m) return m:upper() end,\n\
+                  }\n";
+    let server = shadowed(script, "10");
+    let peer = server.udp();
+    peer.send(b"x");
+    peer.expect(b"hi");
+    peer.expect(b"X");
+    server.save("handler.lua", &script.replace("hi", "hello"));
+    server.wait_log("shadow: 1 of 2 replies changes");
+    server.wait_log("as it connects");
+    server.wait_log("now    \"hello\"");
+}
+
+#[test]
+fn a_script_that_never_rests_does_not_hold_the_server_up() {
+    let server = shadowed(UPPER, "10");
+    let mut client = server.tcp();
+    lines(&mut client, &[("a", "A")]);
+    server.save(
+        "handler.lua",
+        "return { framing = \"line\", on_message = function(m)\n\
+           if m == \"a\" then while true do sleep(0) end end\n\
+           return m\n\
+         end }\n",
+    );
+    server.wait_log("generation 2 is live");
+    lines(&mut client, &[("b", "b")]);
+    server.wait_log("shadow: the last messages could not be answered anew");
+}
