@@ -8,6 +8,7 @@ local resp = require("./lib/resp")
 local store = require("./lib/store")
 
 local COMMANDS = {}
+local BY_NAME = {} -- in capitals too, as most clients write them
 local GROUPS = {
   connection = require("./lib/connection"),
   generic = require("./lib/keys"),
@@ -21,6 +22,9 @@ for group, commands in GROUPS do
   end
 end
 require("./lib/describe")(COMMANDS)
+for name, command in COMMANDS do
+  BY_NAME[name], BY_NAME[name:upper()] = command, command
+end
 
 local SHOWN = 128 -- bytes of what a peer sent, in an error
 
@@ -37,8 +41,8 @@ local function unknown(args)
 end
 
 -- What a command answers: a value; or nil and an error.
-local function run(args, conn)
-  local command = COMMANDS[args[1]] or COMMANDS[args[1]:lower()]
+local function run(args, conn, state)
+  local command = BY_NAME[args[1]] or BY_NAME[args[1]:lower()]
   if not command then
     return unknown(args)
   end
@@ -46,7 +50,7 @@ local function run(args, conn)
   if arity ~= #args and (arity > 0 or #args < -arity) then
     return nil, `ERR wrong number of arguments for '{command.name}' command`
   end
-  return command.run(args, store.of(conn), conn)
+  return command.run(args, store.database(state.database or 0), conn)
 end
 
 return {
@@ -60,12 +64,13 @@ return {
       conn:send(resp.failure(`ERR Protocol error: {malformed}`))
       return conn:close()
     end
-    local value, problem = run(args, conn)
+    local state = conn.state
+    local value, problem = run(args, conn, state)
     if problem then
       return resp.failure(problem)
     elseif value == nil then
       return nil -- QUIT has answered
     end
-    return resp.encode(value, conn.state.has_resp3)
+    return resp.encode(value, state.has_resp3)
   end,
 }

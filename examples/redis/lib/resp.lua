@@ -88,9 +88,9 @@ local function why_no_argument(buffer, at)
   return "invalid bulk length"
 end
 
--- Goes over an array of bulk strings, which it puts into `into`, if given. Returns where it ends;
--- or nil and how many bytes it needs, if that is known; or nil and what is malformed.
-local function scan(buffer, into)
+-- Reads an array of bulk strings. Returns where it ends, and its items unless it is empty; or nil
+-- and how many bytes are needed, if that is known; or nil and what is malformed.
+local function scan(buffer)
   local digits, at = buffer:match("^%*(-?%d+)\r\n()")
   local count = tonumber(digits)
   if not count or count > MOST_ARGUMENTS then
@@ -100,55 +100,61 @@ local function scan(buffer, into)
       return nil, "too big mbulk count string"
     end
     return nil
+  elseif count < 1 then
+    return at - 1
   end
+  local items = {}
   for index = 1, count do
-    local length, first = buffer:match("^%$(%d+)\r\n()", at)
-    length = tonumber(length)
+    local size, first = buffer:match("^%$(%d+)\r\n()", at)
+    local length = tonumber(size)
     if not length or length > LONGEST_ARGUMENT then
       return nil, why_no_argument(buffer, at)
     end
     at = first + length + 2
     if at - 1 > #buffer then
       return nil, at - 1
-    elseif into then
-      into[index] = buffer:sub(first, first + length - 1)
     end
+    items[index] = buffer:sub(first, first + length - 1)
   end
-  return at - 1
+  return at - 1, items
 end
+
+-- The message that was found last, and its arguments: most often they are what is asked for next.
+local last_message, last_arguments
 
 -- The framing: a message is a command as it came. What is malformed becomes a message too, so
 -- that it can be answered.
 local function split(buffer)
-  local last, problem, text
-  if buffer:byte(1) == ARRAY then
-    last, problem = scan(buffer)
-    text = last and not buffer:find("^%*[-0]") and buffer:sub(1, last) or nil
-  else
-    last, text = split_inline(buffer)
-    problem = text
-  end
-  if last then
-    return last, text
-  elseif type(problem) == "string" then
+  if buffer:byte(1) ~= ARRAY then
+    local last, text = split_inline(buffer)
+    if last or not text then
+      return last, text
+    end
     return #buffer, buffer
   end
-  return nil, problem
+  local last, found = scan(buffer)
+  if last and found then
+    last_message, last_arguments = buffer:sub(1, last), found
+    return last, last_message
+  elseif type(found) == "string" then
+    return #buffer, buffer
+  end
+  return last, found
 end
 
 -- The arguments of a message; or nil and what is malformed.
 local function arguments(message)
-  if message:byte(1) == ARRAY then
-    local found = {}
-    local last, problem = scan(message, found)
-    return last and found, problem
+  if message == last_message then
+    return last_arguments
+  elseif message:byte(1) == ARRAY then
+    local last, found = scan(message)
+    return last and found, found
   end
   local last, problem = split_inline(message)
   if not last then
     return nil, problem
   end
-  local found = words(message:sub(1, last))
-  return found, "unbalanced quotes in request"
+  return words(message:sub(1, last)), "unbalanced quotes in request"
 end
 
 -- Answers ------------------------------------------------------------------------------------

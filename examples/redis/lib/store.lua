@@ -13,9 +13,9 @@ end
 
 local store = { DATABASES = DATABASES }
 
--- The database that a connection has selected.
-function store.of(conn)
-  return state.databases[(conn.state.database or 0) + 1]
+-- One of the databases, by its number from 0.
+function store.database(number)
+  return state.databases[number + 1]
 end
 
 function store.remove(db, key)
