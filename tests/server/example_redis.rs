@@ -122,12 +122,12 @@ const MAIN: [&str; 4] = ["PING_INLINE: ", "PING_MBULK: ", "SET: ", "GET: "];
 
 #[test]
 fn redis_benchmark_runs_to_its_end() {
-    benchmark(&start(), &["-t", "ping,set,get", "-n", "5000"], &MAIN);
+    benchmark(&start(), &["-t", "ping,set,get", "-n", "2000"], &MAIN);
 }
 
 #[test]
 fn redis_benchmark_runs_to_its_end_with_pipelining() {
-    benchmark(&start(), &["-t", "ping,set,get", "-n", "20000", "-P", "16", "-r", "100"], &MAIN);
+    benchmark(&start(), &["-t", "ping,set,get", "-n", "10000", "-P", "16", "-r", "100"], &MAIN);
 }
 
 #[test]
