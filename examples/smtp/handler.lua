@@ -9,6 +9,7 @@ local NAME = "sink.example"
 local LARGEST = 1024 * 1024 -- of a message
 local LONGEST_COMMAND = 1000
 local LONGEST_LINE = 64 * 1024 -- of a message
+local SHOWN = 8 * 1024 -- bytes of a message in the log
 local MOST_RECIPIENTS = 100
 local MOST_ERRORS = 20 -- then the client is sent away
 local PATIENCE = 300 -- seconds for the next line
@@ -207,7 +208,7 @@ function COMMANDS.DATA(session, argument)
   log.info(`message {number} from <{from}> to <{table.concat(to, ">, <")}>`, {
     subject = field(message.lines, "subject") or "none",
     bytes = message.size,
-    text = table.concat(message.lines, "\n"),
+    text = table.concat(message.lines, "\n"):sub(1, SHOWN),
   })
   return `250 2.0.0 taken as message {number}`
 end
