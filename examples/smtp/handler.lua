@@ -10,6 +10,7 @@ local LARGEST = 1024 * 1024 -- of a message
 local LONGEST_COMMAND = 1000
 local LONGEST_LINE = 64 * 1024 -- of a message
 local SHOWN = 8 * 1024 -- bytes of a message in the log
+local MOST_FIELDS = 1000 -- lines among which the subject is looked for
 local MOST_RECIPIENTS = 100
 local MOST_ERRORS = 20 -- then the client is sent away
 local PATIENCE = 300 -- seconds for the next line
@@ -23,7 +24,6 @@ local REFUSED = {
 
 -- What ends a session: why a read has failed.
 local FAREWELLS = {
-  timeout = `421 4.4.2 {NAME} has waited too long`,
   shutdown = `421 4.3.2 {NAME} stops`,
   oversize = "500 5.5.2 the line is too long",
 }
@@ -76,11 +76,13 @@ end
 -- must not smuggle a second one.
 local function read_message(conn)
   local lines, size, has_bare = {}, 0, false
+  conn:set_framing({ delimiter = "\r\n", max = LONGEST_LINE })
   while true do
-    local line, reason = conn:read({ delimiter = "\r\n", max = LONGEST_LINE, timeout = PATIENCE })
+    local line, reason = conn:read()
     if not line then
       return nil, reason
     elseif line == "." then
+      conn:set_framing() -- commands again
       return { lines = lines, size = size, has_bare = has_bare }
     end
     line = if line:sub(1, 1) == "." then line:sub(2) else line
@@ -94,13 +96,14 @@ local function read_message(conn)
   end
 end
 
--- The value of a header field, with the lines that continue it.
+-- The value of a header field, with the lines that continue it; its beginning where it is long.
 local function field(lines, wanted)
   local value
-  for _, line in lines do
+  for index = 1, math.min(#lines, MOST_FIELDS) do
+    local line = lines[index]
     if line == "" then
       break
-    elseif value and line:find("^[ \t]") then
+    elseif value and #value < SHOWN and line:find("^[ \t]") then
       value ..= line
     elseif value then
       break
@@ -109,7 +112,7 @@ local function field(lines, wanted)
       value = if name and name:lower() == wanted then text else nil
     end
   end
-  return value
+  return value and value:sub(1, SHOWN)
 end
 
 local COMMANDS = {}
@@ -265,11 +268,15 @@ end
 
 return {
   framing = { "crlf", max = LONGEST_COMMAND },
+  idle_timeout = PATIENCE,
+  on_idle = function()
+    return `421 4.4.2 {NAME} has waited too long`
+  end,
   on_session = function(conn)
     local session = { conn = conn, errors = 0, to = {} }
     conn:send(`220 {NAME} ESMTP takes everything`)
     repeat
-      local line, reason = conn:read({ timeout = PATIENCE })
+      local line, reason = conn:read()
       if not line then
         return FAREWELLS[reason]
       end

@@ -82,7 +82,8 @@ fn redis_cli_speaks_the_newer_protocol_too() {
 fn redis_cli_loads_scans_and_selects() {
     let Some(cli) = Tool::find("redis-cli", "redis-tools") else { return };
     let server = start();
-    let sets: String = (0..1000).map(|number| format!("SET key:{number} {number}\r\n")).collect();
+    let set = |all, number| format!("{all}SET key:{number} {number}\r\n");
+    let sets = (0..1000).fold(String::new(), set);
     let printed = cli.run_with(["-p", &port(&server), "-n", "2", "--pipe"], &sets).ok();
     assert!(printed.contains("errors: 0, replies: 1000"), "{printed}");
     let mut scan = cli.command();
