@@ -73,4 +73,7 @@ return {
     end
     return resp.encode(value, state.has_resp3)
   end,
+  on_error = function(_, conn)
+    return conn and resp.failure("ERR the command has failed; the server's log says why")
+  end,
 }
