@@ -1,7 +1,7 @@
 -- An authoritative DNS server for a few zones, over UDP and TCP.
 --
--- Start:    scriptsock --script examples/dns/handler.lua --listen 5353    (UDP and TCP)
--- Try:      dig @127.0.0.1 -p 5353 example.test MX
+-- Start:    scriptsock --script examples/dns/handler.lua --listen 5300    (UDP and TCP)
+-- Try:      dig @127.0.0.1 -p 5300 example.test MX
 -- Protocol: RFC 1035 with EDNS (RFC 6891); the zones are in zone.lua
 
 local records = require("./lib/records")
