@@ -1,5 +1,4 @@
--- The small services of RFC 862 to 868: echo, discard, chargen, qotd, daytime and time, over TCP
--- and UDP.
+-- The small services of RFC 862 to 868: echo, discard, chargen, qotd, daytime, time; TCP and UDP.
 --
 -- Start:    scriptsock --script examples/services/handler.lua \
 --             --listen echo=tcp://127.0.0.1:7007 --listen echo-udp=udp://127.0.0.1:7007 \
