@@ -114,9 +114,10 @@ fn faults_come_to_order() {
     let begin = Instant::now();
     assert_eq!(bench.read("-t 3 -r 0 -c 1"), [200]);
     assert!(begin.elapsed() >= Duration::from_millis(700), "{:?}", begin.elapsed());
+    bench.write("-t 4 -r 900 = 60000");
     bench.fails("-o 0.2 -t 3 -r 0 -c 1", "Connection timed out");
     // Unit 2 is not late.
-    bench.write("-o 0.6 -a 2 -t 4 -r 0 = 250");
+    bench.write("-a 2 -t 4 -r 0 = 250");
     bench.write("-t 4 -r 900 = 0");
     assert_eq!(bench.read("-t 4 -r 900 -c 3"), [0, 0, 0]);
 }

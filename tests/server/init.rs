@@ -132,6 +132,18 @@ fn every_template_is_a_script_that_says_what_it_is() {
 }
 
 #[test]
+fn the_readme_and_the_help_list_the_templates() {
+    let readme = include_str!("../../README.md");
+    let help = run(folder(&[]).path(), &["init", "--help"]).stdout;
+    for template in TEMPLATES {
+        let line = help.lines().find_map(|line| line.trim().strip_prefix(template));
+        let about = line.unwrap_or_else(|| panic!("no {template} in\n{help}")).trim();
+        let row = format!("| `{template}` | {about}");
+        assert!(readme.contains(&row), "no {row:?} in the README");
+    }
+}
+
+#[test]
 fn settings_for_editors_name_files_that_are_there() {
     let (dir, _) = init(&[]);
     let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
