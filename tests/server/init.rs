@@ -71,16 +71,17 @@ fn refused(dir: &Path, arguments: &[&str], parts: &[&str]) {
 
 #[test]
 fn a_folder_is_ready_to_run_without_options() {
-    let (dir, ran) = init(&[]);
-    assert_files(dir.path(), &FILES);
+    let builder = Server::builder();
+    let ran = run(builder.dir(), &["init"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    assert_files(builder.dir(), &FILES);
     assert!(ran.stdout.contains("wrote ./scripts/handler.lua\n"), "{ran:?}");
     let next = "now type:                 scriptsock\n\
                 and in a second terminal: nc 127.0.0.1 7890\n\
                 after a change:           scriptsock test    plays tests/handler.dialogue\n";
     assert!(ran.stdout.ends_with(next), "{ran:?}");
 
-    let handler = fs::read_to_string(dir.path().join("scripts/handler.lua")).unwrap();
-    let server = Server::builder().file("scripts/handler.lua", &handler).start();
+    let server = builder.start();
     server.wait_log("script=scripts/handler.lua");
     let mut client = server.tcp();
     client.expect(b"commands: echo TEXT, add NUMBER NUMBER, count, quit\n");
