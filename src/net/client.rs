@@ -8,12 +8,14 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::Endpoint;
 use super::address::Address;
 use super::bind::Problem;
 use super::inet::{enlarge_buffer, resolve};
@@ -172,6 +174,26 @@ impl ClientSocket {
     pub fn is_own_peer(&self) -> io::Result<bool> {
         let local = self.socket.local_addr()?.as_socket();
         Ok(local.is_some() && local == self.socket.peer_addr()?.as_socket())
+    }
+
+    /// Our own end.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn local(&self) -> io::Result<Endpoint> {
+        let local = self.socket.local_addr()?;
+        Ok(match local.as_socket() {
+            Some(address) => Endpoint::Inet(address),
+            None => Endpoint::Unix(local.as_pathname().map(Path::to_owned)),
+        })
+    }
+
+    /// A second handle of a Unix datagram socket, for a runtime; this one keeps the file.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(super) fn second_handle(&self) -> io::Result<UnixDatagram> {
+        Ok(self.socket.try_clone()?.into())
     }
 
     /// Sends what the system takes; of a datagram all.

@@ -83,7 +83,8 @@ impl From<&io::Error> for DialError {
     }
 }
 
-/// Opens a connection, within `limit`. Of a host with several addresses each is tried in turn.
+/// Opens a connection, within `limit`. Of a host with several addresses each is tried in turn; UDP
+/// takes the first one of IPv4, if there is one.
 ///
 /// # Errors
 /// There is none; of several addresses, the one that came closest says why.
@@ -91,8 +92,15 @@ pub async fn dial(address: &Address, limit: Duration) -> Result<Dialled, DialErr
     let end = End { began: Instant::now(), limit };
     let dialled = async {
         match address {
-            Address::Tcp { host, port } => each_address(host, *port, end, open_tcp).await,
-            Address::Udp { host, port } => each_address(host, *port, end, open_udp).await,
+            Address::Tcp { host, port } => {
+                first_that_opens(&look_up(host, *port).await?, end, open_tcp).await
+            }
+            Address::Udp { host, port } => {
+                // The first one opens: nothing tells that nobody is there.
+                let mut found = look_up(host, *port).await?;
+                found.sort_by_key(SocketAddr::is_ipv6);
+                first_that_opens(&found, end, open_udp).await
+            }
             Address::Unix(path) => open_unix(path).await.map_err(|error| DialError::from(&error)),
             Address::Unixgram(_) => Err(DialError::from(&Errno::EPROTONOSUPPORT.into())),
         }
@@ -115,14 +123,9 @@ impl End {
     }
 }
 
-async fn each_address(
-    host: &str,
-    port: u16,
-    end: End,
-    open: impl AsyncFn(SocketAddr) -> io::Result<Dialled>,
-) -> Result<Dialled, DialError> {
+async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     let found = lookup_host((host, port)).await.map_err(|error| DialError::of_resolver(&error))?;
-    first_that_opens(&found.collect::<Vec<_>>(), end, open).await
+    Ok(found.collect())
 }
 
 /// Tries the addresses in turn. Each gets an equal share of the time that is left, so that one that

@@ -1,5 +1,5 @@
 //! Addresses and sockets: reading URLs, binding listeners, opening outgoing connections, socket
-//! options, sockets of a client that opens many. What is done with the sockets is for the workers.
+//! options, sockets of a client that opens many, or one. What is done with the sockets is for the workers.
 
 pub mod address;
 pub mod bind;
@@ -9,6 +9,7 @@ pub mod descriptors;
 pub mod dial;
 mod endpoint;
 mod inet;
+pub mod link;
 pub mod memory;
 pub mod option;
 mod stream;

@@ -1,0 +1,143 @@
+//! The one connection of a client, in the same words whatever its transport: opened, read,
+//! written, half-closed. What is said over it is for others.
+
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use nix::sys::socket::{Shutdown, shutdown};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
+
+use super::Endpoint;
+use super::address::Address;
+use super::bind::Problem;
+use super::client::{ClientSocket, Target};
+use super::dial::{DialError, Dialled, DialledSocket, dial};
+
+/// See the module. Two can use it at a time, one that receives and one that sends.
+#[derive(Debug)]
+pub struct Link {
+    socket: Socket,
+    /// The other end, as a URL, with the address that was found.
+    pub peer: String,
+    /// Our end; most Unix sockets have no name.
+    pub local: Endpoint,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Udp(UdpSocket),
+    Unixgram {
+        socket: UnixDatagram,
+        /// Has the name of our end, which goes with it.
+        _own: ClientSocket,
+    },
+}
+
+impl Link {
+    /// Connects, within `limit`. Of a host with several addresses each is tried in turn; datagrams
+    /// go to the first one of IPv4, if there is one, for nothing tells that nobody is there.
+    ///
+    /// # Errors
+    /// There is no connection.
+    pub async fn open(address: &Address, limit: Duration) -> Result<Self, DialError> {
+        if let Address::Unixgram(_) = address {
+            return open_unixgram(address);
+        }
+        let Dialled { socket, peer, local } = dial(address, limit).await?;
+        let url = |scheme: &str, peer: &dyn Display| format!("{scheme}://{peer}");
+        Ok(match socket {
+            DialledSocket::Tcp(stream) => {
+                Self { socket: Socket::Tcp(stream), peer: url("tcp", &peer), local }
+            }
+            DialledSocket::Unix(stream) => {
+                Self { socket: Socket::Unix(stream), peer: url("unix", &peer), local }
+            }
+            DialledSocket::Udp(socket) => {
+                Self { socket: Socket::Udp(socket), peer: url("udp", &peer), local }
+            }
+        })
+    }
+
+    /// It carries datagrams, which have a boundary and no end.
+    #[must_use]
+    pub fn is_datagram(&self) -> bool {
+        matches!(self.socket, Socket::Udp(_) | Socket::Unixgram { .. })
+    }
+
+    /// Waits for bytes, or for one datagram, and takes them. None are the end of a stream, or an
+    /// empty datagram. Whoever gives up waiting loses nothing.
+    ///
+    /// # Errors
+    /// Those of the system. "Connection refused" of a datagram socket says that nobody took what
+    /// was sent before; it can be used on.
+    pub async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        const READ: Interest = Interest::READABLE;
+        match &self.socket {
+            Socket::Tcp(stream) => stream.async_io(READ, || stream.try_read(buffer)).await,
+            Socket::Unix(stream) => stream.async_io(READ, || stream.try_read(buffer)).await,
+            Socket::Udp(socket) => socket.recv(buffer).await,
+            Socket::Unixgram { socket, .. } => socket.recv(buffer).await,
+        }
+    }
+
+    /// Waits for room and sends: of a stream what there is room for, of a datagram all. Whoever
+    /// gives up waiting has sent nothing.
+    ///
+    /// # Errors
+    /// Those of the system. "Connection refused" is as in [`Link::receive`], and this datagram has
+    /// not been sent.
+    pub async fn send(&self, data: &[u8]) -> io::Result<usize> {
+        const WRITE: Interest = Interest::WRITABLE;
+        match &self.socket {
+            Socket::Tcp(stream) => stream.async_io(WRITE, || stream.try_write(data)).await,
+            Socket::Unix(stream) => stream.async_io(WRITE, || stream.try_write(data)).await,
+            Socket::Udp(socket) => socket.send(data).await,
+            Socket::Unixgram { socket, .. } => socket.send(data).await,
+        }
+    }
+
+    /// Ends the sending side of a stream; datagrams have none.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn end(&self) -> io::Result<()> {
+        let stream: RawFd = match &self.socket {
+            Socket::Tcp(stream) => stream.as_raw_fd(),
+            Socket::Unix(stream) => stream.as_raw_fd(),
+            Socket::Udp(_) | Socket::Unixgram { .. } => return Ok(()),
+        };
+        Ok(shutdown(stream, Shutdown::Write)?)
+    }
+}
+
+fn open_unixgram(address: &Address) -> Result<Link, DialError> {
+    let target = Target::resolve(address, false)?;
+    let open = || {
+        let own = target.open(0)?;
+        let local = own.local()?;
+        let socket = UnixDatagram::from_std(own.second_handle()?)?;
+        Ok((Socket::Unixgram { socket, _own: own }, local))
+    };
+    let (socket, local) = open().map_err(|error: io::Error| DialError::from(&error))?;
+    Ok(Link { socket, peer: target.to_string(), local })
+}
+
+impl From<Problem> for DialError {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Other(error) => Self::from(&error),
+            Problem::TooLong { .. } => {
+                Self { text: problem.to_string(), code: "ENAMETOOLONG".to_owned() }
+            }
+            _ => Self { text: problem.to_string(), code: "EINVAL".to_owned() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
