@@ -37,10 +37,14 @@
 //! `scriptsock check` is the trial of [`vm::try_out`] without a server, [`cli::init`] writes files
 //! that are embedded beside it, [`cli::completions`] describes the command line to a shell.
 //!
+//! # A conversation by hand
+//! `scriptsock connect` serves nothing either: [`cli::connect`] has what is typed or piped in go
+//! through a [`net::link::Link`], and shows what comes back.
+//!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
-//! `server`, `reload`, `gate`, `shadow`, `simulation`, `worker`, `accept`, `outgoing`, `vm`, `datagram`, `session`,
-//! `service`, `departures`, `handler`, `roster`, `tap`, `conn`, `hub`, `watch`, `script`, `load`,
+//! `server`, `reload`, `gate`, `shadow`, `simulation`, `worker`, `accept`, `outgoing`, `vm`,
+//! `datagram`, `session`, `service`, `departures`, `handler`, `roster`, `tap`, `conn`, `hub`, `watch`, `script`, `load`,
 //! `play`, `transcript`, `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`, `world`.
 //!
 //! [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor Lua, [`load`] neither of

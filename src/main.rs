@@ -24,6 +24,7 @@ fn main() -> ExitCode {
             Some(Command::Check(options)) => options.run(),
             Some(Command::Init(options)) => options.run(),
             Some(Command::Completions(options)) => options.run(),
+            Some(Command::Connect(options)) => options.run(),
             None => serve(&cli.options),
         },
         Err(stop) => stop.report(),

@@ -44,6 +44,26 @@ impl Display for HexDump<'_> {
     }
 }
 
+/// Rows of a hex dump that began further up, each with its end of line.
+#[derive(Debug, Clone, Copy)]
+pub struct HexRows<'a> {
+    /// The offset of the first byte.
+    pub from: usize,
+    /// The bytes; all rows but the last have sixteen.
+    pub bytes: &'a [u8],
+}
+
+impl Display for HexRows<'_> {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for (row, bytes) in self.bytes.chunks(16).enumerate() {
+            write!(out, "{:08x}", self.from + row * 16)?;
+            write_row(out, bytes)?;
+            out.write_char('\n')?;
+        }
+        Ok(())
+    }
+}
+
 /// Writes up to sixteen bytes as a row behind its offset, in one piece: dumps can be long.
 fn write_row(out: &mut impl Write, bytes: &[u8]) -> fmt::Result {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

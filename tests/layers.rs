@@ -44,13 +44,16 @@ const LAYERS: [&str; 33] = [
 ];
 
 /// Libraries, and the modules that name each: one, but where each has a use of its own.
-const LIBRARIES: [(&str, &[&str]); 21] = [
+const LIBRARIES: [(&str, &[&str]); 24] = [
     ("mlua", &["vm"]),
     ("annotate_snippets", &["vm"]),
     ("notify", &["watch"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("tracing_subscriber", &["cli"]),
+    ("rustix", &["cli"]),
+    ("unicode_segmentation", &["cli"]),
+    ("unicode_width", &["cli"]),
     // `vm` gives it to scripts, `cli` prints results with it.
     ("serde_json", &["vm", "cli"]),
     ("data_encoding", &["vm"]),

@@ -14,9 +14,9 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args};
 
-use super::Exit;
 use super::signals;
 use super::usage::UsageError;
+use super::{Exit, server};
 use crate::frame::Spec;
 use crate::load::{self, Content, Expect, LoadError, Mode, Plan};
 use crate::net::address::Address;
@@ -279,10 +279,6 @@ fn default_framing(content: &Content) -> Spec {
         Content::Text(text) if text.ends_with(b"\n") => Spec::line(),
         _ => Spec::raw(),
     }
-}
-
-fn server() -> impl TypedValueParser<Value = Address> {
-    |text: &str| Address::of_server(text).map_err(|error| error.problem)
 }
 
 fn mode() -> impl TypedValueParser<Value = Mode> {

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod init;
+pub mod connect;
 pub mod log;
 mod output;
 pub mod serve;
@@ -15,6 +16,7 @@ pub mod usage;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::builder::TypedValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -22,9 +24,12 @@ use bench::BenchOptions;
 use check::CheckOptions;
 use completions::CompletionsOptions;
 use init::InitOptions;
+use connect::ConnectOptions;
 use serve::ServeOptions;
 use test::TestOptions;
 use usage::Stop;
+
+use crate::net::address::Address;
 
 /// A live-programmable socket server: TCP, UDP and Unix sockets answered by a Lua handler that
 /// reloads on save
@@ -63,6 +68,8 @@ pub enum Command {
     Init(InitOptions),
     /// Write the completions of this command line for a shell to standard output
     Completions(CompletionsOptions),
+    /// Talk to a server: type lines and see its answers, or pipe through it as with nc -N
+    Connect(ConnectOptions),
 }
 
 /// The exit status.
@@ -107,6 +114,11 @@ impl Cli {
         }
         Ok(cli)
     }
+}
+
+/// Reads what a client is to connect to.
+fn server() -> impl TypedValueParser<Value = Address> {
+    |text: &str| Address::of_server(text).map_err(|error| error.problem)
 }
 
 /// Gives every option its environment variable, by one rule; an empty one counts as absent.

@@ -102,7 +102,9 @@ impl Transport {
 impl Eol {
     const NAMES: [(&str, Self); 3] = [("lf", Self::Lf), ("crlf", Self::Crlf), ("none", Self::None)];
 
-    fn bytes(self) -> &'static [u8] {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(self) -> &'static [u8] {
         match self {
             Self::Lf => b"\n",
             Self::Crlf => b"\r\n",

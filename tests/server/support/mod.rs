@@ -1,13 +1,15 @@
 //! The harness: start the program (`server`), collect what it prints (`lines`), talk to it over
-//! streams (`client`) and datagrams (`datagram`), be talked to (`listener`), have programs of
-//! others talk to it (`tools`). Nothing here sleeps and hopes: every wait is for an event and has a
-//! generous limit.
+//! streams (`client`) and datagrams (`datagram`), be talked to (`listener`), run a command with
+//! pipes (`piped`) or on a terminal (`terminal`), have programs of others talk to it (`tools`).
+//! Nothing here sleeps and hopes: every wait is for an event and has a generous limit.
 
 mod client;
 mod datagram;
 mod lines;
 mod listener;
+mod piped;
 mod server;
+mod terminal;
 mod tools;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,7 +19,9 @@ pub use client::Client;
 pub use datagram::DatagramClient;
 pub use lines::Lines;
 pub use listener::Listener;
+pub use piped::{Ended, Piped};
 pub use server::{Builder, Failed, SIGCONT, SIGHUP, SIGINT, SIGSTOP, SIGTERM, Server};
+pub use terminal::{COLUMNS, Terminal};
 pub use tools::{Printed, Tool};
 
 /// How long a test waits for an event before it fails. Far more than the event ever needs: the
