@@ -43,9 +43,9 @@ const SERVER: &str = "The peer: tcp://HOST:PORT, udp://HOST:PORT, unix://PATH or
 
 const DETAILS: &str = "\
 On a terminal each line is sent when you press Enter. The usual keys edit it, Up and Down bring back
-earlier lines. Ctrl-D ends the sending side: the rest of the answers still arrives. Ctrl-C leaves the
-line, on an empty one it quits. A line that begins with '>x ' or '>> ' sends exact bytes, as in a
-dialogue: >x 00 03 ff, or >> \"PING\\r\\n\". Lines are kept in the state folder of the user
+earlier lines. Ctrl-D ends the sending side: the rest of the answers still arrives. Ctrl-C leaves
+the line, on an empty one it quits. A line that begins with '>x ' or '>> ' sends exact bytes, as in
+a dialogue: >x 00 03 ff, or >> \"PING\\r\\n\". Lines are kept in the state folder of the user
 (~/.local/state), if there is one; not those that begin with a blank.
 
 Without a terminal on standard input it does what nc -N does: everything goes to the peer as it is,

@@ -296,10 +296,12 @@ impl Talk<'_> {
         let count = match read {
             Ok(0) if !self.link.is_datagram() => {
                 self.show_rest()?;
-                return match self.reset {
-                    true => self.peer_ended("connection reset by peer", Exit::Failed),
-                    false => self.peer_ended("the peer closed the connection", Exit::Stopped),
+                let (how, exit) = if self.reset {
+                    ("connection reset by peer", Exit::Failed)
+                } else {
+                    ("the peer closed the connection", Exit::Stopped)
                 };
+                return self.peer_ended(how, exit);
             }
             Ok(count) => count,
             Err(error) if self.link.is_datagram() && is_refusal(&error) => {
