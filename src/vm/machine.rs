@@ -85,8 +85,8 @@ impl Machine {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::default())?;
         let host = Rc::new(host);
         let functions = api::host_functions(&lua, &host)?;
-        let (new_environment, new_conn) = api::load(&lua, api::PRELUDE)?
-            .call::<(Function, Function)>((functions, api::parts(&lua)?))?;
+        let (new_environment, new_conn) =
+            api::prelude(&lua)?.call::<(Function, Function)>((functions, api::parts(&lua)?))?;
         let base = lua.globals();
         for name in REMOVED {
             base.raw_set(name, Value::Nil)?;

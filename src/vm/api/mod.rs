@@ -11,7 +11,9 @@ mod tasks;
 mod text;
 mod world;
 
-use mlua::chunk::Compiler;
+use std::sync::OnceLock;
+
+use mlua::chunk::{ChunkMode, Compiler};
 use mlua::{Function, Lua, Table, Thread};
 
 pub(super) use core::environment_key;
@@ -20,37 +22,60 @@ pub use server::deliver;
 use super::host::SharedHost;
 use super::raw;
 
+/// A text of scriptsock's own. Its bytecode is the same for every VM, and takes longer to make than
+/// all else of a VM: it is made once.
+struct Part {
+    name: &'static str,
+    text: &'static str,
+    bytecode: OnceLock<Vec<u8>>,
+}
+
 /// The Lua half of the API, which calls its parts.
-pub(super) const PRELUDE: &str = include_str!("prelude.lua");
+static PRELUDE: Part = Part::new("prelude", include_str!("prelude.lua"));
 
 /// The parts, by the names that the prelude knows them by.
-const PARTS: [(&str, &str); 9] = [
-    ("arguments", include_str!("arguments.lua")),
-    ("protected", include_str!("protected.lua")),
-    ("text", include_str!("text.lua")),
-    ("tasks", include_str!("tasks.lua")),
-    ("log", include_str!("log.lua")),
-    ("toolbox", include_str!("toolbox.lua")),
-    ("conn", include_str!("conn.lua")),
-    ("server", include_str!("server.lua")),
-    ("world", include_str!("world.lua")),
+static PARTS: [Part; 9] = [
+    Part::new("arguments", include_str!("arguments.lua")),
+    Part::new("protected", include_str!("protected.lua")),
+    Part::new("text", include_str!("text.lua")),
+    Part::new("tasks", include_str!("tasks.lua")),
+    Part::new("log", include_str!("log.lua")),
+    Part::new("toolbox", include_str!("toolbox.lua")),
+    Part::new("conn", include_str!("conn.lua")),
+    Part::new("server", include_str!("server.lua")),
+    Part::new("world", include_str!("world.lua")),
 ];
 
-/// Loads a text of scriptsock's own.
-pub(super) fn load(lua: &Lua, text: &str) -> mlua::Result<Function> {
-    lua.load(text)
-        .set_name(format!("={}", raw::PRELUDE))
-        // At level 2 a helper that is inlined would be no level of the stack, and errors would be
-        // told of the wrong line.
-        .set_compiler(Compiler::new().set_optimization_level(1).set_debug_level(1))
-        .into_function()
+impl Part {
+    const fn new(name: &'static str, text: &'static str) -> Self {
+        Self { name, text, bytecode: OnceLock::new() }
+    }
+
+    fn load(&self, lua: &Lua) -> mlua::Result<Function> {
+        let bytecode = if let Some(bytecode) = self.bytecode.get() {
+            bytecode
+        } else {
+            // At level 2 a helper that is inlined would be no level of the stack, and errors would
+            // be told of the wrong line.
+            let compiler = Compiler::new().set_optimization_level(1).set_debug_level(1);
+            let bytecode = compiler.compile(self.text)?;
+            self.bytecode.get_or_init(|| bytecode)
+        };
+        let chunk = lua.load(bytecode).set_name(format!("={}", raw::PRELUDE));
+        chunk.set_mode(ChunkMode::Binary).into_function()
+    }
+}
+
+/// The prelude.
+pub(super) fn prelude(lua: &Lua) -> mlua::Result<Function> {
+    PRELUDE.load(lua)
 }
 
 /// The parts as functions, by their names.
 pub(super) fn parts(lua: &Lua) -> mlua::Result<Table> {
     let parts = lua.create_table()?;
-    for (name, text) in PARTS {
-        parts.raw_set(name, load(lua, text)?)?;
+    for part in &PARTS {
+        parts.raw_set(part.name, part.load(lua)?)?;
     }
     Ok(parts)
 }
