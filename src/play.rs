@@ -92,7 +92,10 @@ pub type Heard = BTreeMap<Option<Name>, Vec<u8>>;
 pub struct Play<'d, S: Stage> {
     dialogue: &'d Dialogue,
     stage: &'d S,
+    /// The end of a line that is sent.
     eol: Vec<u8>,
+    /// The end of a line that is expected.
+    heard_eol: Vec<u8>,
     timeout: Duration,
     cuts: Cuts,
     parties: BTreeMap<Option<Name>, Party<S::Wire>>,
@@ -118,6 +121,7 @@ impl<'d, S: Stage> Play<'d, S> {
             dialogue,
             at,
             stage,
+            heard_eol: eol.clone(),
             eol,
             timeout: dialogue.directives.timeout.unwrap_or(TIMEOUT),
             cuts,
@@ -125,6 +129,12 @@ impl<'d, S: Stage> Play<'d, S> {
             variables: Variables::default(),
             sent: BTreeSet::new(),
         }
+    }
+
+    /// Lines that are expected end so, and not as those that are sent.
+    #[must_use]
+    pub fn hearing_lines_end(self, heard_eol: Vec<u8>) -> Self {
+        Self { heard_eol, ..self }
     }
 
     /// Plays it to its end, or to the first failure; also tells what everybody has heard.
@@ -214,12 +224,22 @@ impl<'d, S: Stage> Play<'d, S> {
         upstream.map_or(directives.transport(), Transport::of).is_datagram()
     }
 
-    /// Connects whoever is mentioned for the first time.
+    /// Connects whoever is mentioned for the first time. An upstream whose connection is over goes
+    /// on with the next that the handler has made, if it has.
     async fn party(&mut self, who: Option<&Name>) -> Result<(), String> {
-        if self.parties.contains_key(&who.cloned()) {
-            return Ok(());
+        let Some(party) = self.parties.get_mut(&who.cloned()) else {
+            return self.connect(who).await;
+        };
+        let is_upstream =
+            who.is_some_and(|name| self.dialogue.directives.upstreams.contains_key(name));
+        if is_upstream && party.is_over() {
+            let mut opening = self.stage.open(who);
+            let next = poll_fn(|context| Poll::Ready(opening.as_mut().poll(context))).await;
+            if let Poll::Ready(wire) = next {
+                party.connect(wire?);
+            }
         }
-        self.connect(who).await
+        Ok(())
     }
 
     async fn connect(&mut self, who: Option<&Name>) -> Result<(), String> {
@@ -240,7 +260,7 @@ impl<'d, S: Stage> Play<'d, S> {
     async fn send(&mut self, who: Option<&Name>, pieces: Vec<Vec<u8>>) -> Result<(), String> {
         self.party(who).await?;
         let (key, limit) = (who.cloned(), self.timeout);
-        for piece in pieces {
+        for (index, piece) in pieces.into_iter().enumerate() {
             let mut sent = 0;
             let sending = self.wait(limit, |play, context| {
                 let Some(party) = play.parties.get_mut(&key) else { return Poll::Pending };
@@ -248,6 +268,9 @@ impl<'d, S: Stage> Play<'d, S> {
             });
             match sending.await {
                 Some(Ok(())) => {}
+                // The other side has closed on what was sent so far. What is left would be lost
+                // on its way: whoever sends all at once does not hear of it.
+                Some(Err(_)) if index > 0 => break,
                 Some(Err(error)) if error.kind() == io::ErrorKind::NotConnected => {
                     return Err("its connection is closed; !> connect makes a new one".to_owned());
                 }
@@ -259,8 +282,13 @@ impl<'d, S: Stage> Play<'d, S> {
     }
 
     async fn expect(&mut self, who: Option<&Name>, wanted: &Wanted) -> Result<(), String> {
+        if matches!(wanted, Wanted::Line(_)) && self.heard_eol.is_empty() && !self.is_datagram(who)
+        {
+            let problem = "the handler's framing has no end of line; write <<~, or say @eol";
+            return Err(problem.to_owned());
+        }
         self.party(who).await?;
-        let expectation = Expectation::new(wanted, &self.eol);
+        let expectation = Expectation::new(wanted, &self.heard_eol);
         let mut variables = std::mem::take(&mut self.variables);
         let (key, limit) = (who.cloned(), self.timeout);
         let mut check = expectation.begin(&variables);
@@ -319,6 +347,8 @@ impl<'d, S: Stage> Play<'d, S> {
     async fn see(&mut self, who: Option<&Name>, sight: &Sight) -> Result<(), String> {
         let (key, limit) = (who.cloned(), self.timeout);
         match sight {
+            // The end of a connection is that of the one it has.
+            Sight::Eof | Sight::Reset if self.parties.contains_key(&key) => {}
             Sight::Eof | Sight::Reset | Sight::Silence(_) => self.party(who).await?,
             Sight::Log(_) | Sight::Reject(_) | Sight::Fault(_) => {
                 let seen = self.wait(limit, |play, context| play.stage.poll_sight(sight, context));

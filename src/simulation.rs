@@ -8,6 +8,7 @@
 mod hourglass;
 mod idle;
 pub mod rerun;
+mod seen;
 mod stage;
 pub mod suite;
 mod upstreams;
@@ -122,15 +123,19 @@ impl Run<'_> {
         let dialler = upstreams.dialler();
         let floor = match Floor::load_in(setup, Some(Rc::clone(&world)), dialler).await {
             Ok(floor) => floor,
-            Err(fault) => return Ran::without_a_step(self.failure(fault.to_string())),
+            Err(fault) => {
+                let ran = Ran::without_a_step(self.failure(fault.to_string()));
+                return Ran { log: seen.take_log(), ..ran };
+            }
         };
         let framings = floor.framings();
-        let eol = self.dialogue.directives.eol_beside(&framings.reply);
-        let props =
-            Props { directives: &self.dialogue.directives, folder: self.folder.to_owned(), stop };
+        let directives = &self.dialogue.directives;
+        let (sent, replied) =
+            (directives.eol_beside(&framings.read), directives.eol_beside(&framings.reply));
+        let props = Props { directives, folder: self.folder.to_owned(), stop };
         let stage = SimulatedStage::new(props, floor, upstreams, Rc::clone(seen), Arc::clone(idle));
-        let (outcome, heard) = Play::new(self.dialogue, &stage, eol, self.cuts, at).run().await;
-        stage.dismantle();
+        let play = Play::new(self.dialogue, &stage, sent, self.cuts, at).hearing_lines_end(replied);
+        let (outcome, heard) = play.run().await;
         Ran { outcome, heard, log: seen.take_log(), time: world.elapsed() }
     }
 

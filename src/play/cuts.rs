@@ -52,8 +52,8 @@ impl Display for Cuts {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Steps => out.write_str("as written"),
-            Self::Bytes => out.write_str("byte by byte"),
-            Self::Joined => out.write_str("without waiting for answers"),
+            Self::Bytes => out.write_str("cut byte by byte"),
+            Self::Joined => out.write_str("sent without waiting for answers"),
             Self::Random(seed) => write!(out, "cut at random, seed {seed}"),
         }
     }

@@ -48,7 +48,9 @@ impl Display for Failure {
             0 => write!(out, "{file}: {step}")?,
             line => write!(out, "{file}:{line}: {step}")?,
         }
-        self.problem.lines().try_for_each(|line| write!(out, "\n  {line}"))
+        // What a handler says may be in it.
+        let mut lines = self.problem.lines().map(|line| Printable(line.as_bytes()));
+        lines.try_for_each(|line| write!(out, "\n  {line}"))
     }
 }
 

@@ -55,6 +55,11 @@ impl<W: Wire> Party<W> {
         self.end = None;
     }
 
+    /// Whether the connection has ended, and nothing is left that it brought.
+    pub(super) fn is_over(&self) -> bool {
+        (self.end.is_some() || self.wire.is_none()) && self.unexpected().is_none()
+    }
+
     pub(super) fn into_heard(self) -> Vec<u8> {
         self.heard
     }

@@ -1,13 +1,13 @@
 //! A simulated server as the stage of a dialogue: connects its clients and upstreams, replaces its
-//! handler, and knows what the handler has logged, rejected and failed at.
+//! handler.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use tokio::task::spawn_local;
 use tokio_util::sync::CancellationToken;
 
 use super::idle::Idle;
+pub(super) use super::seen::Seen;
 use super::upstreams::Upstreams;
 use crate::accept::Accepted;
 use crate::conn::Transport;
@@ -24,18 +25,14 @@ use crate::net::{Endpoint, Listener};
 use crate::play::{Stage, Task, Wire};
 use crate::script::Source;
 use crate::settings::{DEFAULT_PORT, Script};
-use crate::transcript::{Directives, FileName, Line, Name, Sight, Step, Transport as Kind};
+use crate::transcript::{Directives, FileName, Name, Sight, Step, Transport as Kind};
 use crate::worker::Floor;
-use crate::world::Sighting;
-
-/// Lines of the log that are kept; a handler that floods it is cut off.
-const MOST_LINES: usize = 1000;
-
-/// Faults and rejects that are kept.
-const MOST_SIGHTINGS: usize = 10_000;
 
 /// Ports of clients, counted up from here.
 const FIRST_PORT: u16 = 40_000;
+
+/// So many are there before the first is taken again.
+const PORTS: u16 = 10_000;
 
 /// What a stage is made of beside the server.
 pub(super) struct Props<'d> {
@@ -84,13 +81,7 @@ impl<'d> SimulatedStage<'d> {
             floor.open_datagram(Arc::clone(&listener), transport, served);
             socket
         });
-        let (draining, stop) = (Rc::downgrade(&floor), props.stop.clone());
-        spawn_local(async move {
-            stop.cancelled().await;
-            if let Some(floor) = draining.upgrade() {
-                floor.close();
-            }
-        });
+        spawn_local(run(Rc::clone(&floor), props.stop.clone()));
         Self {
             props,
             floor,
@@ -105,16 +96,11 @@ impl<'d> SimulatedStage<'d> {
         }
     }
 
-    /// What holds each other is taken apart, so that the memory is free again.
-    pub(super) fn dismantle(&self) {
-        self.floor.dismantle();
-    }
-
     fn connect(&self, who: Option<&Name>) -> Result<Far, String> {
         if self.props.stop.is_cancelled() {
             return Err("connection refused: the handler has stopped the server".to_owned());
         }
-        self.clients.set(self.clients.get() + 1);
+        self.clients.set(self.clients.get().wrapping_add(1));
         let kind = self.props.directives.transport();
         let peer = self.address(who, kind);
         if let Some(socket) = &self.datagrams {
@@ -138,8 +124,18 @@ impl<'d> SimulatedStage<'d> {
             Kind::Unixgram => Endpoint::Unix(Some(format!("client-{count}.sock").into())),
             Kind::Tcp | Kind::Udp => {
                 let given = who.and_then(|name| self.props.directives.peers.get(name));
-                given.map_or_else(|| inet(FIRST_PORT + count), |address| (*address).into())
+                given.map_or_else(|| inet(FIRST_PORT + count % PORTS), |address| (*address).into())
             }
+        }
+    }
+}
+
+/// What a worker does beside its orders: replaces a VM that is full, and stops when it is told.
+async fn run(floor: Rc<Floor>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return floor.drain().await,
+            () = floor.exhausted() => floor.rebuild(),
         }
     }
 }
@@ -197,7 +193,9 @@ impl Stage for SimulatedStage<'_> {
     }
 
     fn unclaimed(&self) -> Vec<String> {
-        self.seen.unclaimed()
+        let mut left = self.upstreams.untaken();
+        left.extend(self.seen.unclaimed());
+        left
     }
 }
 
@@ -207,8 +205,8 @@ async fn reload(
     folder: &Path,
     file: &str,
 ) -> Result<(), String> {
-    let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
-    let source = Source::locate(&Script::Named(file.into()), &folder);
+    let cwd = std::env::current_dir().map_err(|error| error.to_string())?;
+    let source = Source::locate(&Script::Named(file.into()), &cwd.join(folder));
     let source = source.map_err(|error| error.to_string())?;
     let bundle = source.read().map_err(|error| error.to_string())?;
     let number = generation.get() + 1;
@@ -240,87 +238,5 @@ impl Wire for Far {
 
     fn reset(self) {
         self.reset();
-    }
-}
-
-/// What the handler did that no peer can see.
-#[derive(Default)]
-pub(super) struct Seen {
-    sightings: RefCell<Vec<Noted>>,
-    log: RefCell<Vec<String>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-struct Noted {
-    sighting: Sighting,
-    claimed: bool,
-}
-
-impl Seen {
-    /// Something was seen.
-    pub(super) fn note(&self, sighting: Sighting) {
-        match &sighting {
-            Sighting::Log { level, text } => self.note_line(format!("{level} {text}")),
-            Sighting::Reject(reason) => self.note_line(format!("rejected: {reason}")),
-            Sighting::Fault { whole, .. } => self.note_line(format!("fault: {whole}")),
-        }
-        let mut sightings = self.sightings.borrow_mut();
-        if sightings.len() < MOST_SIGHTINGS {
-            sightings.push(Noted { sighting, claimed: false });
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    /// A line for whoever reads of a failure.
-    pub(super) fn note_line(&self, line: String) {
-        let mut log = self.log.borrow_mut();
-        match log.len() {
-            0..MOST_LINES => log.push(line),
-            MOST_LINES => log.push("and more".to_owned()),
-            _ => {}
-        }
-    }
-
-    /// The log so far.
-    pub(super) fn take_log(&self) -> Vec<String> {
-        self.log.take()
-    }
-
-    fn poll(&self, sight: &Sight, context: &mut Context<'_>) -> Poll<()> {
-        let mut sightings = self.sightings.borrow_mut();
-        let found = sightings.iter_mut().find(|noted| !noted.claimed && noted.is(sight));
-        if let Some(noted) = found {
-            noted.claimed = true;
-            return Poll::Ready(());
-        }
-        self.waker.replace(Some(context.waker().clone()));
-        Poll::Pending
-    }
-
-    fn unclaimed(&self) -> Vec<String> {
-        let sightings = self.sightings.borrow();
-        let left = sightings.iter().filter(|noted| !noted.claimed);
-        left.filter_map(|noted| match &noted.sighting {
-            Sighting::Log { .. } => None,
-            Sighting::Reject(reason) => Some(format!("rejected, and no step names it: {reason}")),
-            Sighting::Fault { summary, .. } => {
-                Some(format!("a fault, and no step names it: {summary}"))
-            }
-        })
-        .collect()
-    }
-}
-
-impl Noted {
-    fn is(&self, sight: &Sight) -> bool {
-        let holds = |text: &String, part: &Line| text.contains(part.as_str());
-        match (&self.sighting, sight) {
-            (Sighting::Log { text, .. }, Sight::Log(part)) => holds(text, part),
-            (Sighting::Reject(reason), Sight::Reject(part)) => holds(reason, part),
-            (Sighting::Fault { summary, .. }, Sight::Fault(part)) => holds(summary, part),
-            _ => false,
-        }
     }
 }

@@ -5,6 +5,7 @@ mod find;
 mod handlers;
 
 use std::fmt::{self, Display, Formatter};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -27,6 +28,9 @@ const RANDOM_CUTS: u64 = 4;
 
 /// Lines of a handler's log that are shown of a failure: the last ones.
 const SHOWN_LOG: usize = 20;
+
+/// Bytes of a dialogue's file.
+const LARGEST: u64 = 64 << 20;
 
 /// Verdicts that wait to be told.
 const MOST_WAITING: usize = 64;
@@ -201,9 +205,15 @@ fn check(ran: Ran, cuts: Cuts) -> Result<(), Trouble> {
 /// Reads a dialogue.
 fn read(file: &Path) -> Result<Dialogue, String> {
     let shown = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| {
+    let unreadable = |error: std::io::Error| {
         format!("{shown}: it cannot be read: {}", crate::net::bind::reason(&error))
-    })?;
+    };
+    let mut bytes = Vec::new();
+    let source = std::fs::File::open(file).map_err(unreadable)?;
+    source.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("{shown}: it is larger than {} MiB", LARGEST >> 20));
+    }
     Dialogue::parse(&shown, &bytes).map_err(|mistakes| mistakes.to_string())
 }
 

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::stage::Seen;
 use crate::conn::Transport;
@@ -14,13 +14,17 @@ use crate::handler::Dialling;
 use crate::net::Endpoint;
 use crate::net::address::Address;
 use crate::net::dial::DialError;
-use crate::net::memory::{Far, link, stream};
+use crate::net::memory::{Arrival, Far, link, stream};
 use crate::outgoing::Maker;
+use crate::text::Printable;
 use crate::transcript::Name;
 use crate::vm::{Dial, Dialler};
 
 /// Ports of our ends, counted up from here.
 const FIRST_PORT: u16 = 50_000;
+
+/// Bytes that are shown of what nobody expected.
+const SHOWN: usize = 256;
 
 /// See the module.
 #[derive(Clone)]
@@ -63,6 +67,27 @@ impl Upstreams {
     /// Whether a name is one of them.
     pub(super) fn has(&self, name: &Name) -> bool {
         self.0.servers.contains_key(name)
+    }
+
+    /// What they have received over connections that no step has taken.
+    pub(super) fn untaken(&self) -> Vec<String> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut left = Vec::new();
+        for (name, server) in &self.0.servers {
+            for far in &mut server.state.borrow_mut().arrived {
+                let mut bytes = Vec::new();
+                let mut pieces = 0;
+                while let Poll::Ready(Arrival::Piece(piece)) = far.poll_receive(&mut context) {
+                    bytes.extend(piece);
+                    pieces += 1;
+                }
+                if pieces > 0 {
+                    let shown = format!("{:.SHOWN$}", Printable(&bytes));
+                    left.push(format!("{name} got, and no step expects it: \"{shown}\""));
+                }
+            }
+        }
+        left
     }
 
     /// The next connection to the one of this name.

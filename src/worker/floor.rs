@@ -84,7 +84,8 @@ impl Floor {
         self.service.drain();
     }
 
-    /// Has nothing hold anything else any more, so that what is not used is freed.
+    /// Has nothing hold anything else any more, so that what is not used is freed: the VM holds
+    /// what opens its connections, and that holds the VM.
     pub fn dismantle(&self) {
         self.site.dialler.take();
     }
@@ -127,9 +128,7 @@ impl Floor {
         let departing = Rc::clone(&service);
         spawn_local(async move { departing.departures.serve().await });
         spawn_local(hand_out(shared.hub.mailbox(index), site.clone()));
-        let first = service.handler.live();
-        service.handler.load(&first, None).await?;
-        Ok(Self {
+        let floor = Self {
             service,
             site,
             shared,
@@ -139,7 +138,10 @@ impl Floor {
             outgoing,
             closing: CancellationToken::new(),
             prepared: Rc::default(),
-        })
+        };
+        let first = floor.service.handler.live();
+        floor.service.handler.load(&first, None).await?;
+        Ok(floor)
     }
 
     /// Starts accepting.
@@ -265,7 +267,7 @@ impl Floor {
     }
 
     /// Accepts no more, and waits for what runs.
-    pub async fn drain(self) {
+    pub async fn drain(&self) {
         self.close();
         self.tasks.close();
         self.tasks.wait().await;
@@ -275,6 +277,12 @@ impl Floor {
         self.outgoing.wait().await;
         self.service.handler.tell_repeats();
         debug!("worker drained");
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        self.dismantle();
     }
 }
 

@@ -1,0 +1,193 @@
+//! Servers that a handler connects to, as dialogues play them for `scriptsock test`.
+
+use crate::test_command::{fails, passes, passes_cut};
+
+/// Asks the server behind it for each line, over a new connection, and passes its answer on.
+fn asking(url: &str) -> String {
+    format!(
+        "return {{ framing = 'line', on_message = function(msg)\n\
+         local up, why = connect('{url}', {{ timeout = 2 }})\n\
+         if not up then return 'ERR ' .. why end\n\
+         up:send('GET ' .. msg)\n\
+         local answer, problem = up:read({{ timeout = 3 }})\n\
+         up:close()\n\
+         return answer or 'ERR ' .. problem end }}"
+    )
+}
+
+/// One connection to the server behind it for each client; lines go both ways.
+const PROXY: &str = "return { framing = 'line', on_session = function(conn)\n\
+    local up = assert(connect('tcp://127.0.0.1:9000'))\n\
+    spawn(function() for line in function() return up:read() end do conn:send('< ' .. line) end\n\
+      conn:close() end)\n\
+    for line in function() return conn:read() end do up:send('> ' .. line) end\n\
+    up:shutdown() end }";
+
+#[test]
+fn an_upstream_hears_and_answers() {
+    for url in
+        ["tcp://127.0.0.1:9000", "tcp://db.example:9000", "tcp://[::1]:9000", "unix:///run/db.sock"]
+    {
+        let dialogue = format!("@upstream db {url}\n> k\ndb< GET k\ndb> v\n< v\n");
+        passes_cut(&asking(url), &dialogue);
+    }
+    let url = "udp://127.0.0.1:9000";
+    passes(&asking(url), &format!("@upstream db {url}\n> k\ndb< GET k\ndb> v\n< v\n"));
+    passes(
+        &asking(url),
+        &format!("@upstream db {url}\n@eol lf\n> k\ndb<< \"GET k\\n\"\ndb>> \"v\"\n< v\n"),
+    );
+}
+
+#[test]
+fn what_an_upstream_should_have_heard_is_checked() {
+    let url = "tcp://127.0.0.1:9000";
+    let db = format!("@upstream db {url}\n");
+    fails(&asking(url), &format!("{db}> k\ndb< GET j\n"), &["t.dialogue:3: db< GET j", "GET k"]);
+    fails(&asking(url), &format!("{db}> k\ndb< GET k\ndb> v\n"), &["no step expects it: \"v\\n\""]);
+    let greedy = "return { framing = 'line', on_message = function(msg)\n\
+        local up = connect('tcp://127.0.0.1:9000'); up:send('one'); up:send('two'); return 'ok' end }";
+    fails(
+        greedy,
+        &format!("{db}> k\n< ok\ndb< one\n"),
+        &["at the end", "db got, and no step expects it: \"two\\n\""],
+    );
+}
+
+#[test]
+fn what_an_upstream_heard_that_no_step_mentions_fails_at_the_end() {
+    let greedy = "return { framing = 'line', on_message = function(msg)\n\
+        local up = connect('tcp://127.0.0.1:9000'); up:send('one'); return 'ok' end }";
+    let part = "db got, and no step expects it: \"one\\n\"";
+    fails(greedy, "@upstream db tcp://127.0.0.1:9000\n> k\n< ok\n", &["at the end", part]);
+    // Nor over a second connection that no step takes.
+    fails(
+        greedy,
+        "@upstream db tcp://127.0.0.1:9000\n> k\n< ok\ndb< one\n> k\n< ok\n",
+        &["at the end", part],
+    );
+    // That it is there is not told.
+    let quiet = "return { framing = 'line', on_message = function()\n\
+        connect('tcp://127.0.0.1:9000'); return 'ok' end }";
+    passes(quiet, "@upstream db tcp://127.0.0.1:9000\n> k\n< ok\n");
+}
+
+#[test]
+fn nobody_is_dialled() {
+    let url = "tcp://127.0.0.1:9";
+    passes(&asking(url), "> k\n< ERR connection refused\n");
+    passes(&asking("unix:///nowhere"), "> k\n< ERR connection refused\n");
+    passes(&asking(url), "@upstream db tcp://127.0.0.1:10\n> k\n< ERR connection refused\n");
+    fails(
+        &asking(url),
+        "> k\n< v\n",
+        &["connect to tcp://127.0.0.1:9: no @upstream answers there"],
+    );
+}
+
+#[test]
+fn an_upstream_that_the_handler_does_not_connect_to_is_waited_for_in_vain() {
+    fails(
+        "return { framing = 'line', on_message = function(msg) return msg end }",
+        "@upstream db tcp://127.0.0.1:9000\n> k\n< k\ndb< GET k\n",
+        &["t.dialogue:4: db< GET k", "there was no connection within 5s"],
+    );
+}
+
+#[test]
+fn an_upstream_may_never_answer() {
+    let url = "tcp://127.0.0.1:9000";
+    passes(
+        &asking(url),
+        "@upstream db tcp://127.0.0.1:9000\n> k\ndb< GET k\n= 3s\n< ERR timeout\ndb!< eof\n",
+    );
+    passes(&asking(url), "@upstream db tcp://127.0.0.1:9000\n> k\ndb< GET k\n< ERR timeout\n");
+}
+
+#[test]
+fn an_upstream_whose_connection_is_over_goes_on_with_the_next() {
+    let url = "tcp://127.0.0.1:9000";
+    let first = "@upstream db tcp://127.0.0.1:9000\n> k\ndb< GET k\ndb> v\n< v\n";
+    passes_cut(&asking(url), &format!("{first}> j\ndb< GET j\ndb> w\n< w\ndb!< eof\n"));
+    passes(&asking(url), &format!("{first}db!< eof\n> j\ndb< GET j\ndb!> close\n< ERR eof\n"));
+    fails(&asking(url), &format!("{first}> j\ndb< GET i\n"), &["t.dialogue:7: db< GET i", "GET j"]);
+    // It does not where something is left, or where there is no other.
+    let last = "return { framing = 'line', on_message = function(msg)\n\
+        local up = connect('tcp://127.0.0.1:9000'); up:send(msg); up:send('rest'); up:close() end }";
+    fails(
+        last,
+        "@upstream db tcp://127.0.0.1:9000\n> a\ndb< a\n> b\ndb< b\n",
+        &["t.dialogue:5: db< b", "rest"],
+    );
+    fails(&asking(url), &format!("{first}db< GET j\n"), &["db< GET j", "the other side has ended"]);
+    // A half-closed one is still the same.
+    let half = "return { framing = 'line', on_message = function(msg)\n\
+        local up = connect('tcp://127.0.0.1:9000'); up:send(msg); up:shutdown(); return up:read() end }";
+    passes(half, "@upstream db tcp://127.0.0.1:9000\n> a\ndb< a\ndb!< eof\ndb> b\n< b\n");
+}
+
+#[test]
+fn an_upstream_ends_as_it_likes() {
+    let url = "tcp://127.0.0.1:9000";
+    let db = "@upstream db tcp://127.0.0.1:9000\n> k\ndb< GET k\n";
+    passes(&asking(url), &format!("{db}db!> close\n< ERR eof\n"));
+    passes(&asking(url), &format!("{db}db!> eof\n< ERR eof\ndb!< eof\n"));
+    passes(&asking(url), &format!("{db}db!> reset\n< ERR reset\n"));
+    let resets = "return { framing = 'line', on_message = function()\n\
+        local up = connect('tcp://127.0.0.1:9000'); up:send('x'); up:flush(); up:reset(); return 'ok' end }";
+    passes(resets, "@upstream db tcp://127.0.0.1:9000\n> k\n< ok\ndb!< reset\n");
+}
+
+#[test]
+fn a_proxy_passes_on_what_both_say_and_how_they_end() {
+    passes_cut(
+        PROXY,
+        "@upstream db tcp://127.0.0.1:9000\n> a\ndb< > a\ndb> b\n< < b\n> c\n> d\ndb< > c\ndb< > d\n\
+         !> eof\ndb!< eof\n",
+    );
+    passes(PROXY, "@upstream db tcp://127.0.0.1:9000\n> a\ndb< > a\ndb!> close\n!< eof\n");
+    // Each client has its own.
+    passes(
+        PROXY,
+        "@upstream a tcp://127.0.0.1:9000\n@upstream b tcp://127.0.0.1:9000\nann> a\na< > a\n\
+         bob> b\na> one\nann< < one\nb< > b\nb> two\nbob< < two\nann!< silence 1s\n",
+    );
+}
+
+#[test]
+fn of_several_at_one_url_the_first_without_a_connection_answers() {
+    let two = "@upstream a tcp://127.0.0.1:9000\n@upstream b tcp://127.0.0.1:9000\n";
+    passes(
+        PROXY,
+        &format!("{two}ann> 1\nbob> 2\na< > 1\nb< > 2\na> x\nann< < x\nb> y\nbob< < y\n"),
+    );
+    // The third one comes to the last, once it has no other any more.
+    passes(
+        PROXY,
+        &format!(
+            "{two}ann> 1\nbob> 2\ncy> 3\na< > 1\nb< > 2\nb!> close\nbob!< eof\nb< > 3\nb> z\ncy< < z\n"
+        ),
+    );
+}
+
+#[test]
+fn several_at_several_urls_are_told_apart() {
+    let handler = "return { framing = 'line', on_message = function(msg)\n\
+        local up = connect(if msg == 'u' then 'udp://127.0.0.1:1' else 'tcp://127.0.0.1:1')\n\
+        up:send(msg); return up:read() end }";
+    passes(
+        handler,
+        "@upstream stream tcp://127.0.0.1:1\n@upstream grams udp://127.0.0.1:1\n\
+         > u\ngrams> from grams\n< from grams\ngrams< u\n> t\nstream< t\nstream> from stream\n< from stream\n",
+    );
+}
+
+#[test]
+fn an_outgoing_connection_shows_its_addresses() {
+    let handler = "return { framing = 'line', on_message = function()\n\
+        local up = connect('tcp://192.0.2.1:9000'); return `{up.transport} {up.peer} {up.local_addr}` end }";
+    passes(
+        handler,
+        "@upstream db tcp://192.0.2.1:9000\n> x\n<~ ^tcp 192.0.2.1:9000 127.0.0.1:5000\\d$\n",
+    );
+}
