@@ -113,6 +113,15 @@ fn an_unreadable_file_is_told() {
 }
 
 #[test]
+fn what_is_no_file_is_not_waited_for() {
+    let folder = Folder::new().file("1.dialogue", HELLO);
+    let pipe = folder.path().join("2.dialogue");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(folder.test("").goes_well(&[]).told(), ["ok 1.dialogue"]);
+    folder.test("/dev/zero").goes_wrong(&["/dev/zero: it is larger than 64 MiB"]);
+}
+
+#[test]
 fn a_handler_that_does_not_load_is_told() {
     let handlers = [
         ("return {", "handler.lua:1"),
@@ -174,19 +183,31 @@ fn a_call_that_hangs_is_ended_by_the_budget() {
 #[test]
 fn one_that_never_comes_to_rest_is_stopped() {
     let handlers = [
-        "return { framing = 'line', on_message = function() while true do sleep(0) end end }",
-        "local function more() spawn(more) end\n\
-         return { framing = 'line', on_message = function() more() end }",
-        "return { framing = 'line', on_message = function() while true do spawn(function() end); sleep(0) end end }",
+        "while true do sleep(0) end",
+        "local function more() spawn(more) end; more()",
+        "while true do spawn(function() end); sleep(0) end",
     ];
-    for handler in handlers {
-        let finished = fails(
-            handler,
-            "> a\n< b\n",
-            &["t.dialogue:1: > a", "had not come to rest after 10 s of real time"],
-        );
-        assert!(finished.took.as_secs() < 18, "it took {:?}", finished.took);
+    let mut folder = Folder::new();
+    for (number, body) in handlers.iter().enumerate() {
+        let handler = format!("return {{ framing = 'line', on_message = function() {body} end }}");
+        let dialogue = format!("@handler {number}.lua\n> a\n< b\n");
+        folder = folder.file(&format!("{number}.lua"), handler);
+        folder = folder.file(&format!("{number}.dialogue"), dialogue);
     }
+    // One that takes its time is not.
+    let slow = "return { framing = 'line', on_message = function(msg) sleep(1e6); return msg end }";
+    let folder = folder
+        .file("slow.lua", slow)
+        .file("slow.dialogue", "@handler slow.lua\n@timeout 30d\n> a\n< a\n");
+    let finished = folder.test("--jobs 3").goes_wrong(&[
+        "0.dialogue:2: > a",
+        "1.dialogue:2: > a",
+        "2.dialogue:2: > a",
+        "ok    slow.dialogue",
+        "3 of 4 dialogues failed",
+    ]);
+    let why = "the server had not come to rest after 5 s of CPU time, and was stopped";
+    assert_eq!(finished.stdout.matches(why).count(), 3, "{}", finished.stdout);
 }
 
 #[test]

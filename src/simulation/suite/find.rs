@@ -98,9 +98,14 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FindError> {
         let path = path.strip_prefix("./").unwrap_or(&path);
         if is_folder && is_looked_into(path) {
             collect(path, files)?;
-        } else if !is_folder && path.extension().is_some_and(|ending| ending == ENDING) {
+        } else if path.extension().is_some_and(|ending| ending == ENDING) && is_read(path) {
             files.push(path.to_owned());
         }
     }
     Ok(())
+}
+
+/// Whether it is a file, or a link that leads nowhere, which is told; a pipe would be waited for.
+fn is_read(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |it| it.is_file())
 }
