@@ -4,7 +4,7 @@
 //! Pure: no socket, no clock, no Lua. [`Dialogue::parse`] reads a file into typed [`Step`]s,
 //! `Display` writes them; what one can hold, the other can say. [`Dialogue::client`] resolves
 //! the steps of a plain client into [`Turn`]s, whose [`Expectation`]s are compared with bytes as
-//! they come.
+//! they come. [`record::Recording`] writes a dialogue of what happens between others.
 
 mod client;
 mod difference;
@@ -15,6 +15,7 @@ mod mistake;
 mod parse;
 mod pattern;
 mod quoted;
+pub mod record;
 mod step;
 mod template;
 #[cfg(test)]

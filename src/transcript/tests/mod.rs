@@ -9,6 +9,7 @@ mod mistakes;
 mod parse;
 mod properties;
 mod random;
+mod record;
 mod splits;
 
 use super::{Dialogue, Step, Template, Text};
