@@ -33,6 +33,11 @@
 //! [`simulation`], the real worker, sessions and VM over [`net::memory`] and under a clock of its
 //! own, and [`play`] does what its clients do.
 //!
+//! # The life of a recording
+//! Of what passes through a [`proxy`], or of what a [`tap::Tap`] is told on the server, the
+//! [`recorder`] takes notes; its thread has [`transcript::record`] make a dialogue of them, and writes
+//! that to a file step by step.
+//!
 //! # The other commands
 //! `scriptsock check` is the trial of [`vm::try_out`] without a server, [`cli::init`] writes files
 //! that are embedded beside it, [`cli::completions`] describes the command line to a shell.
@@ -42,10 +47,11 @@
 //! through a [`net::link::Link`], and shows what comes back.
 //!
 //! # Layers
-//! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`,
+//! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`, `proxy`,
 //! `server`, `reload`, `gate`, `shadow`, `simulation`, `worker`, `accept`, `outgoing`, `vm`,
-//! `datagram`, `session`, `service`, `departures`, `handler`, `roster`, `tap`, `conn`, `hub`, `watch`, `script`, `load`,
-//! `play`, `transcript`, `settings`, `net`, `frame`, `hash`, `reference`, `text`, `turn`, `world`.
+//! `datagram`, `session`, `service`, `departures`, `handler`, `roster`, `recorder`, `tap`, `conn`,
+//! `hub`, `watch`, `script`, `load`, `play`, `transcript`, `settings`, `net`, `frame`, `hash`,
+//! `reference`, `text`, `turn`, `world`.
 //!
 //! [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor Lua, [`load`] neither of
 //! them nor clap. A third-party library is named in one module: mlua in `vm`, notify in `watch`,
@@ -69,6 +75,8 @@ pub mod load;
 pub mod net;
 mod outgoing;
 pub mod play;
+pub mod proxy;
+pub mod recorder;
 pub mod reference;
 mod reload;
 mod roster;

@@ -1,6 +1,7 @@
 //! The program: parse, bind, run, exit code.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use scriptsock::cli::serve::ServeOptions;
 use scriptsock::cli::{Cli, Command, Exit, signals};
 use scriptsock::net::bind::{Bound, bind};
 use scriptsock::net::{Listener, descriptors};
+use scriptsock::recorder::{self, Place, Recorder, Writer};
 use scriptsock::script::Source;
 use scriptsock::server::{self, Control, Ended};
 use scriptsock::settings::Settings;
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
             Some(Command::Init(options)) => options.run(),
             Some(Command::Completions(options)) => options.run(),
             Some(Command::Connect(options)) => options.run(),
+            Some(Command::Record(options)) => options.run(),
             None => serve(&cli.options),
         },
         Err(stop) => stop.report(),
@@ -54,15 +57,28 @@ fn bind_and_run(settings: Settings) -> anyhow::Result<Exit> {
     let sockets = bind(&settings.listen, settings.workers, settings.backlog)?;
     provide_descriptors(&settings, &sockets);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(async {
+    let (recorder, writer) = settings.record.clone().map(start_recording).transpose()?.unzip();
+    let (ended, all_written) = runtime.block_on(async {
         let control = Control::default();
         signals::follow(&control)?;
-        server::run(settings, sockets, source, control, print_ready_lines).await
+        let ended =
+            server::run(settings, sockets, source, recorder, control, print_ready_lines).await;
+        let all_written = match writer {
+            Some(writer) => writer.finish().await.map(drop),
+            None => Ok(()),
+        };
+        anyhow::Ok((ended?, all_written))
     })?;
+    all_written.context("not all was recorded")?;
     Ok(match ended {
         Ended::InOrder => Exit::Stopped,
         Ended::CutOff => Exit::Failed,
     })
+}
+
+fn start_recording(file: PathBuf) -> anyhow::Result<(Recorder, Writer)> {
+    let output = Place::File(file).open(false, "").context("--record")?;
+    recorder::start(output).context("a recorder could not be started")
 }
 
 /// One line a listener, once all of them accept.

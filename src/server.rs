@@ -13,17 +13,19 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::accept::{Slots, accept_unix};
 use crate::gate::Gate;
 use crate::hub::Hub;
 use crate::net::Listener;
 use crate::net::bind::{Bound, Socket, SocketFile};
+use crate::recorder::{Recorded, Recorder};
 use crate::reload::{Reloader, Stations, tell_live};
 use crate::script::{Bundle, Source};
 use crate::settings::Settings;
 use crate::shadow::Shadow;
+use crate::tap::Audience;
 use crate::vm::{self, Config, FramingRules, Place, Watchdog};
 use crate::watch::Watcher;
 use crate::worker::{self, Order, Setup, Shared, Worker};
@@ -52,7 +54,7 @@ pub enum Ended {
 }
 
 /// Runs a server on bound sockets until `control` or the script stops it. `ready` is called once
-/// every socket accepts. Needs a current-thread runtime.
+/// every socket accepts. What is said goes to `recorder`, too. Needs a current-thread runtime.
 ///
 /// # Errors
 /// The script cannot be loaded, or the system refuses something; nothing was served then.
@@ -60,6 +62,7 @@ pub async fn run(
     settings: Settings,
     sockets: Vec<Bound>,
     source: Source,
+    recorder: Option<Recorder>,
     control: Control,
     ready: impl FnOnce(&[Arc<Listener>]) -> io::Result<()>,
 ) -> anyhow::Result<Ended> {
@@ -80,6 +83,7 @@ pub async fn run(
     let plan = Plan::of(sockets, settings.workers.get());
     let shadow = Shadow::of(&settings);
     let mut shared = shared(&settings, &control);
+    shared.audiences.extend(recorder.map(audience));
     shared.audiences.extend(shadow.iter().map(Shadow::audience));
     let shared = Arc::new(shared);
 
@@ -118,6 +122,16 @@ pub async fn run(
     let ended = drain(workers, &control).await;
     drop(plan.files);
     ended
+}
+
+/// Who is told of what connections say, and says so where it cannot be recorded any more.
+fn audience(recorder: Recorder) -> Arc<dyn Audience> {
+    let failing = recorder.clone();
+    tokio::spawn(async move {
+        let failure = failing.failure().await;
+        error!("the recording ended: {failure}; what was recorded before is in it");
+    });
+    Arc::new(Recorded::new(recorder))
 }
 
 fn shared(settings: &Settings, control: &Control) -> Shared {

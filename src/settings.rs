@@ -69,6 +69,8 @@ pub struct Settings {
     pub gate: Vec<PathBuf>,
     /// Messages that are kept to be answered anew by the next version of the script; 0 is none.
     pub shadow: usize,
+    /// What happens is recorded in this file.
+    pub record: Option<PathBuf>,
 }
 
 /// Which handler to run.
@@ -121,6 +123,7 @@ impl Default for Settings {
             hex: false,
             gate: Vec::new(),
             shadow: 0,
+            record: None,
         }
     }
 }

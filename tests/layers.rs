@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top: each may name those behind it.
-const LAYERS: [&str; 33] = [
+const LAYERS: [&str; 35] = [
     "main",
     "cli",
+    "proxy",
     "server",
     "reload",
     "gate",
@@ -25,6 +26,7 @@ const LAYERS: [&str; 33] = [
     "departures",
     "handler",
     "roster",
+    "recorder",
     "tap",
     "conn",
     "hub",

@@ -8,6 +8,7 @@ pub mod init;
 pub mod connect;
 pub mod log;
 mod output;
+pub mod record;
 pub mod serve;
 pub mod signals;
 pub mod test;
@@ -25,6 +26,7 @@ use check::CheckOptions;
 use completions::CompletionsOptions;
 use init::InitOptions;
 use connect::ConnectOptions;
+use record::RecordOptions;
 use serve::ServeOptions;
 use test::TestOptions;
 use usage::Stop;
@@ -70,6 +72,8 @@ pub enum Command {
     Completions(CompletionsOptions),
     /// Talk to a server: type lines and see its answers, or pipe through it as with nc -N
     Connect(ConnectOptions),
+    /// Write down as a dialogue what clients say to a server and what it answers, as a proxy
+    Record(RecordOptions),
 }
 
 /// The exit status.

@@ -114,6 +114,11 @@ pub struct ServeOptions {
     #[arg(short = 'x', long, value_parser = BoolishValueParser::new(), help_heading = LOGGING)]
     pub hex: bool,
 
+    /// Record all that is said to the server and answered, as a dialogue; a file that holds
+    /// something is not overwritten
+    #[arg(long, value_name = "FILE", help_heading = LOGGING)]
+    pub record: Option<PathBuf>,
+
     /// How log lines are written
     #[arg(long, value_name = "text|json", hide_possible_values = true, default_value = "text", help_heading = LOGGING)]
     pub log_format: Format,
@@ -147,12 +152,22 @@ impl ServeOptions {
             hex: self.hex,
             gate: self.gate.clone(),
             shadow: self.shadow,
+            record: self.record()?,
         })
     }
 
     fn framing(&self) -> Result<Option<Spec>, UsageError> {
         refuse_impossible(self.framing.as_ref(), self.max_message)?;
         Ok(self.framing.clone())
+    }
+
+    fn record(&self) -> Result<Option<PathBuf>, UsageError> {
+        if self.record.as_ref().is_some_and(|file| file.as_os_str() == "-") {
+            return Err(UsageError::new(
+                "invalid value '-' for '--record': standard output has the ready lines, give a file",
+            ));
+        }
+        Ok(self.record.clone())
     }
 
     /// What is to be logged, and how.

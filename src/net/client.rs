@@ -47,10 +47,16 @@ enum Place {
 #[derive(Debug)]
 pub struct ClientSocket {
     socket: Socket,
-    /// Our own address, a file that goes with the socket.
-    file: Option<Box<Path>>,
-    /// Keeps the folder of `file`.
-    _folder: Option<Rc<Folder>>,
+    /// Our own address.
+    file: Option<OwnFile>,
+}
+
+/// A file that goes with the socket.
+#[derive(Debug)]
+pub(super) struct OwnFile {
+    path: Box<Path>,
+    /// Keeps the folder of it.
+    _folder: Rc<Folder>,
 }
 
 impl Target {
@@ -96,20 +102,20 @@ impl Target {
                 let socket = new(Domain::for_address(*server), Type::DGRAM, Some(Protocol::UDP))?;
                 enlarge_buffer(&socket);
                 socket.connect(&(*server).into())?;
-                Ok(ClientSocket { socket, file: None, _folder: None })
+                Ok(ClientSocket { socket, file: None })
             }
             Place::Unix(path) => {
                 let socket = new(Domain::UNIX, Type::STREAM, None)?;
                 socket.connect(&SockAddr::unix(path)?)?;
-                Ok(ClientSocket { socket, file: None, _folder: None })
+                Ok(ClientSocket { socket, file: None })
             }
             Place::Unixgram(path, folder) => {
                 let own = folder.path.join(number.to_string());
                 let socket = new(Domain::UNIX, Type::DGRAM, None)?;
                 socket.bind(&SockAddr::unix(&own)?)?;
                 // From here on a failure removes the file too.
-                let file = Some(own.into_boxed_path());
-                let client = ClientSocket { socket, file, _folder: Some(Rc::clone(folder)) };
+                let file = OwnFile { path: own.into_boxed_path(), _folder: Rc::clone(folder) };
+                let client = ClientSocket { socket, file: Some(file) };
                 client.socket.connect(&SockAddr::unix(path)?)?;
                 Ok(client)
             }
@@ -133,7 +139,7 @@ impl Target {
             Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {}
             result => result?,
         }
-        Ok(ClientSocket { socket, file: None, _folder: None })
+        Ok(ClientSocket { socket, file: None })
     }
 }
 
@@ -221,18 +227,23 @@ impl ClientSocket {
     }
 }
 
+impl ClientSocket {
+    /// The socket, and what has to be kept with it.
+    pub(super) fn into_parts(self) -> (Socket, Option<OwnFile>) {
+        (self.socket, self.file)
+    }
+}
+
 impl AsRawFd for ClientSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 }
 
-impl Drop for ClientSocket {
+impl Drop for OwnFile {
     fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            // What is left goes with the folder.
-            let _ = fs::remove_file(file);
-        }
+        // What is left goes with the folder.
+        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -12,6 +12,7 @@ mod inet;
 pub mod link;
 pub mod memory;
 pub mod option;
+pub mod peer;
 mod stream;
 mod udp;
 mod unix;

@@ -1,0 +1,172 @@
+//! `scriptsock record`: what was typed, its way to a proxy and a recorder, and how it ended. Doc
+//! comments are the help text.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use clap::builder::TypedValueParser;
+use tokio::runtime::{self, LocalOptions};
+use tracing::{info, warn};
+
+use super::Exit;
+use super::log::{self, Format, Level, LogOptions};
+use super::signals;
+use super::usage::UsageError;
+use crate::net::address::{Address, Listen};
+use crate::net::bind::{BindError, Bound, bind};
+use crate::net::{Listener, descriptors};
+use crate::proxy::{self, Counts, Ended, Server};
+use crate::recorder::{self, Place, Summary};
+use crate::server::Control;
+use crate::transcript::Transport;
+
+const LISTEN: &str = "Where clients connect: tcp://HOST:PORT, udp://HOST:PORT, unix://PATH or \
+                      unixgram://PATH; HOST:PORT is TCP, a bare port is TCP on 127.0.0.1, port 0 \
+                      takes a free one";
+
+const TO: &str = "The server, written in the same way";
+
+const BACKLOG: u32 = 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  scriptsock record --listen 7891 --to 7890 -o session.dialogue
+  scriptsock record --listen tcp://127.0.0.1:0 --to unix:///run/app.sock -o session.dialogue
+  scriptsock record --listen udp://127.0.0.1:5354 --to udp://127.0.0.53:53 -o dns.dialogue
+
+Ctrl-C ends it, and hangs up whoever is still there. Where the file cannot be written to any more, it
+ends too, with exit status 1; all steps that were written before are in it.";
+
+/// What was typed, value by value.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RecordOptions {
+    /// Where clients connect.
+    #[arg(short, long, value_name = "URL", help = LISTEN, value_parser = address())]
+    listen: Address,
+
+    /// The server.
+    #[arg(short, long, value_name = "URL", help = TO, value_parser = address())]
+    to: Address,
+
+    /// The dialogue; - is standard output. A file that holds something is not overwritten
+    #[arg(short, long, value_name = "FILE")]
+    output: OsString,
+
+    /// Overwrite the file
+    #[arg(long)]
+    force: bool,
+
+    /// Show errors only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl RecordOptions {
+    /// Records until it is stopped.
+    #[must_use]
+    pub fn run(&self) -> Exit {
+        if let Err(error) = self.refuse_contradictions() {
+            return error.report();
+        }
+        let level = if self.quiet { Level::ERROR } else { Level::INFO };
+        log::start(LogOptions { level, format: Format::Text });
+        match self.record() {
+            Ok(exit) => exit,
+            Err(error) => {
+                // Without standard error nobody can be told; the status still says it.
+                let _ = writeln!(io::stderr(), "scriptsock record: {error:#}");
+                Exit::Failed
+            }
+        }
+    }
+
+    fn refuse_contradictions(&self) -> Result<(), UsageError> {
+        let kinds = [&self.listen, &self.to].map(|url| Transport::of(url).is_datagram());
+        if kinds[0] != kinds[1] {
+            return Err(UsageError::new(format!(
+                "--listen {} and --to {}: one has datagrams and the other streams, which cannot \
+                 be carried from one to the other",
+                self.listen, self.to
+            )));
+        }
+        if self.to.takes_any_port() {
+            return Err(UsageError::new(format!("--to {}: no server has port 0", self.to)));
+        }
+        Ok(())
+    }
+
+    fn place(&self) -> Place {
+        if self.output == "-" { Place::Stdout } else { Place::File(PathBuf::from(&self.output)) }
+    }
+
+    fn record(&self) -> anyhow::Result<Exit> {
+        let place = self.place();
+        let server = Server::find(self.to.clone())
+            .map_err(|problem| BindError { url: self.to.to_string(), problem })?;
+        let listen = Listen { name: None, address: self.listen.clone() };
+        let bound = bind(&[listen], NonZeroUsize::MIN, BACKLOG)?.remove(0);
+        let _ = descriptors::raise_limit();
+        // Last: what fails before leaves no file behind.
+        let output = place.open(self.force, ", or give --force to overwrite it")?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())?;
+        let (ended, counts, recorded) = runtime.block_on(self.carry(bound, server, output))?;
+        let steps = match recorded {
+            Ok(Summary { steps }) => steps,
+            Err(failure) => {
+                return Err(failure).context(format!("{place}: the recording is not complete"));
+            }
+        };
+        tell(&ended, counts, steps, &place);
+        Ok(if matches!(ended, Ended::InOrder) { Exit::Stopped } else { Exit::Failed })
+    }
+
+    async fn carry(
+        &self,
+        bound: Bound,
+        server: Server,
+        output: recorder::Output,
+    ) -> anyhow::Result<(Ended, Counts, Result<Summary, recorder::Failure>)> {
+        let control = Control::default();
+        signals::follow(&control)?;
+        let (recorder, writer) =
+            recorder::start(output).context("a recorder could not be started")?;
+        let transport = Transport::of(&self.listen);
+        let ready = |listener: &Listener| print_ready_line(listener, &self.place());
+        let (ended, counts) =
+            proxy::run(bound, transport, server, recorder, &control, ready).await?;
+        Ok((ended, counts, writer.finish().await))
+    }
+}
+
+/// Once clients are accepted. Where standard output has the dialogue, it goes to standard error.
+fn print_ready_line(listener: &Listener, place: &Place) -> io::Result<()> {
+    if *place == Place::Stdout {
+        return writeln!(io::stderr(), "{listener}");
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{listener}")?;
+    out.flush()
+}
+
+fn tell(ended: &Ended, counts: Counts, steps: u64, place: &Place) {
+    let Counts { clients, sent, answered } = counts;
+    let text = format!(
+        "{steps} steps of {clients} clients are in {place}: {sent} bytes sent, {answered} bytes \
+         answered"
+    );
+    match ended {
+        Ended::InOrder => info!("stopped in order; {text}"),
+        Ended::AtOnce | Ended::NotRecorded(_) => warn!("stopped at once; {text}"),
+    }
+}
+
+fn address() -> impl TypedValueParser<Value = Address> {
+    |text: &str| Address::of_server(text).map_err(|error| error.problem)
+}

@@ -1,0 +1,321 @@
+//! A transparent proxy: carries what clients say to a server and what that answers, both ways and
+//! to the end of each, and has a recorder note it. It changes nothing: no byte, no half-close, no
+//! reset, and no order within a connection. One thread; no connection waits for another, but all
+//! wait for a recording that is behind. Where the recording goes is for `recorder`.
+
+mod datagram;
+mod stream;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+use crate::accept::{Accepted, Slots, accept_tcp, accept_unix};
+use crate::net::address::Address;
+use crate::net::bind::{Bound, Problem, Socket};
+use crate::net::client::Target;
+use crate::net::datagram::DatagramSocket;
+use crate::net::dial::{DialledSocket, dial};
+use crate::net::{Listener, Stream};
+use crate::recorder::{Failure, Recorder, What};
+use crate::server::Control;
+use crate::transcript::Transport;
+use crate::transcript::record::PAUSE;
+
+/// How long connecting to the server may take.
+const DIAL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What one read takes at most.
+const READ_SIZE: usize = 64 * 1024;
+
+/// When the proxy is to stop, what is on its way still arrives: it goes on until nothing has come
+/// for a pause, and so long at most.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Then whoever is still there is hung up, one after the other; so long the server may take to
+/// end as well.
+const LONGEST_FAREWELL: Duration = Duration::from_millis(200);
+
+/// How the proxy ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was told to stop.
+    InOrder,
+    /// It was told to stop at once.
+    AtOnce,
+    /// Nothing can be recorded any more.
+    NotRecorded(Failure),
+}
+
+/// What passed through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Clients that reached the server.
+    pub clients: u64,
+    /// Bytes from clients.
+    pub sent: u64,
+    /// Bytes from the server.
+    pub answered: u64,
+}
+
+/// The server that is recorded, found once where that is possible.
+pub struct Server {
+    address: Address,
+    /// For datagrams.
+    target: Option<Target>,
+}
+
+impl Server {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// A server of datagrams has no such host, or its path cannot be one.
+    pub fn find(address: Address) -> Result<Self, Problem> {
+        let is_datagram = Transport::of(&address).is_datagram();
+        let target = is_datagram.then(|| Target::resolve(&address, false)).transpose()?;
+        Ok(Self { address, target })
+    }
+}
+
+/// What all connections share.
+struct Carrier {
+    server: Server,
+    /// How clients connect.
+    transport: Transport,
+    recorder: Recorder,
+    /// What is read into.
+    scratch: RefCell<Box<[u8]>>,
+    clients: Cell<u64>,
+    sent: Cell<u64>,
+    answered: Cell<u64>,
+    /// How often something has happened.
+    events: Cell<u64>,
+    /// Streams that are open, with what hangs each up.
+    open: RefCell<BTreeMap<u64, CancellationToken>>,
+    /// One of them has ended: this was the last.
+    left: Notify,
+    gone: Cell<u64>,
+    /// Ends everything.
+    ending: CancellationToken,
+}
+
+impl Carrier {
+    /// The next client is there; its number.
+    async fn opened(&self) -> u64 {
+        let client = self.clients.get() + 1;
+        self.clients.set(client);
+        self.note(client, What::Connected(self.transport)).await;
+        client
+    }
+
+    async fn note(&self, client: u64, what: What) {
+        self.events.set(self.events.get() + 1);
+        let add = |sum: &Cell<u64>, bytes: &[u8]| sum.set(sum.get() + bytes.len() as u64);
+        match &what {
+            What::Sent(bytes) => add(&self.sent, bytes),
+            What::Answered(bytes) => add(&self.answered, bytes),
+            _ => {}
+        }
+        self.recorder.note(client, what).await;
+    }
+
+    fn counts(&self) -> Counts {
+        Counts { clients: self.clients.get(), sent: self.sent.get(), answered: self.answered.get() }
+    }
+}
+
+/// Carries between the clients of a listener and a server, until it is told to stop or nothing can
+/// be recorded any more. `ready` is called once clients are accepted. Needs a local runtime.
+///
+/// # Errors
+/// The runtime does not take a socket, or `ready` fails.
+pub async fn run(
+    bound: Bound,
+    transport: Transport,
+    server: Server,
+    recorder: Recorder,
+    control: &Control,
+    ready: impl FnOnce(&Listener) -> io::Result<()>,
+) -> io::Result<(Ended, Counts)> {
+    let carrier = Rc::new(Carrier {
+        server,
+        transport,
+        recorder,
+        scratch: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
+        clients: Cell::new(0),
+        sent: Cell::new(0),
+        answered: Cell::new(0),
+        events: Cell::new(0),
+        open: RefCell::default(),
+        left: Notify::new(),
+        gone: Cell::new(0),
+        ending: CancellationToken::new(),
+    });
+    let tasks = TaskTracker::new();
+    let closing = CancellationToken::new();
+    let mut files = Vec::new();
+    for socket in bound.sockets {
+        match socket {
+            Socket::Tcp { socket, .. } => {
+                let socket = tokio::net::TcpListener::from_std(socket)?;
+                let accepting = accept_tcp_clients(Rc::clone(&carrier), tasks.clone(), socket);
+                spawn_until(&closing, accepting);
+            }
+            Socket::Unix { socket, file } => {
+                files.push(file);
+                let socket = tokio::net::UnixListener::from_std(socket)?;
+                let accepting = accept_unix_clients(Rc::clone(&carrier), tasks.clone(), socket);
+                spawn_until(&closing, accepting);
+            }
+            Socket::Udp { socket, wildcard, .. } => {
+                let socket = DatagramSocket::udp(socket, wildcard)?;
+                tasks.spawn_local(datagram::carry(Rc::clone(&carrier), socket));
+            }
+            Socket::Unixgram { socket, file } => {
+                files.push(file);
+                let socket = DatagramSocket::unix(socket)?;
+                tasks.spawn_local(datagram::carry(Rc::clone(&carrier), socket));
+            }
+        }
+    }
+    ready(&bound.listener)?;
+    let ended = tokio::select! {
+        failure = carrier.recorder.failure() => Ended::NotRecorded(failure),
+        () = control.drain.cancelled() => {
+            closing.cancel();
+            hear_last_words(&carrier, control).await
+        }
+    };
+    closing.cancel();
+    carrier.ending.cancel();
+    tasks.close();
+    tasks.wait().await;
+    drop(files);
+    Ok((ended, carrier.counts()))
+}
+
+/// Waits until nothing has happened for a pause.
+async fn hear_last_words(carrier: &Carrier, control: &Control) -> Ended {
+    let quiet = async {
+        loop {
+            let events = carrier.events.get();
+            sleep(PAUSE).await;
+            if carrier.events.get() == events {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        // Whoever speaks on and on is cut off.
+        () = async {
+            let _ = timeout(LAST_WORDS, quiet).await;
+            let _ = timeout(LAST_WORDS, hang_up(carrier)).await;
+        } => Ended::InOrder,
+        failure = carrier.recorder.failure() => Ended::NotRecorded(failure),
+        () = control.kill.cancelled() => Ended::AtOnce,
+    }
+}
+
+/// Ends the streams that are open as if their clients had, so that the recording has an end of each.
+async fn hang_up(carrier: &Carrier) {
+    loop {
+        let Some((number, hanging_up)) = carrier.open.borrow_mut().pop_first() else { return };
+        let gone = async {
+            while carrier.gone.get() != number {
+                carrier.left.notified().await;
+            }
+        };
+        hanging_up.cancel();
+        let _ = timeout(LONGEST_FAREWELL, gone).await;
+    }
+}
+
+fn spawn_until(closing: &CancellationToken, task: impl Future<Output = ()> + 'static) {
+    let closing = closing.clone();
+    spawn_local(async move {
+        tokio::select! {
+            () = closing.cancelled() => {}
+            () = task => {}
+        }
+    });
+}
+
+async fn accept_tcp_clients(
+    carrier: Rc<Carrier>,
+    tasks: TaskTracker,
+    socket: tokio::net::TcpListener,
+) {
+    let serve = |accepted: Accepted<tokio::net::TcpStream>, peer: SocketAddr| {
+        // An answer must not wait for the next one.
+        let _ = accepted.stream.set_nodelay(true);
+        tasks.spawn_local(serve(Rc::clone(&carrier), Box::new(accepted.stream), peer.to_string()));
+    };
+    accept_tcp(&socket, &unlimited(), serve).await;
+}
+
+async fn accept_unix_clients(
+    carrier: Rc<Carrier>,
+    tasks: TaskTracker,
+    socket: tokio::net::UnixListener,
+) {
+    let slots = unlimited();
+    while let Some(Accepted { stream, .. }) = accept_unix(&socket, &slots).await {
+        match tokio::net::UnixStream::from_std(stream) {
+            Ok(stream) => {
+                let peer = "a client".to_owned();
+                tasks.spawn_local(serve(Rc::clone(&carrier), Box::new(stream), peer));
+            }
+            Err(error) => warn!(%error, "a connection could not be served"),
+        }
+    }
+}
+
+/// How many there are is for the system to say.
+fn unlimited() -> Slots {
+    Slots::new(usize::MAX)
+}
+
+/// Serves a client to its end: connects to the server, and carries between them.
+async fn serve(carrier: Rc<Carrier>, client: Box<dyn Stream>, peer: String) {
+    let served = async {
+        let server: Box<dyn Stream> = match dial(&carrier.server.address, DIAL_LIMIT).await {
+            Ok(dialled) => match dialled.socket {
+                DialledSocket::Tcp(stream) => Box::new(stream),
+                DialledSocket::Unix(stream) => Box::new(stream),
+                // Streams are not dialled so.
+                DialledSocket::Udp(_) => return,
+            },
+            Err(error) => {
+                return warn!(
+                    "{peer} is turned away: {} cannot be reached: {error}",
+                    carrier.server.address
+                );
+            }
+        };
+        let begin = Instant::now();
+        let number = carrier.opened().await;
+        debug!(%peer, client = number, "connected");
+        let hanging_up = CancellationToken::new();
+        carrier.open.borrow_mut().insert(number, hanging_up.clone());
+        stream::carry(&carrier, number, (client, server), &hanging_up).await;
+        carrier.open.borrow_mut().remove(&number);
+        carrier.gone.set(number);
+        carrier.left.notify_one();
+        carrier.note(number, What::Gone).await;
+        debug!(%peer, client = number, seconds = begin.elapsed().as_secs(), "gone");
+    };
+    tokio::select! {
+        () = served => {}
+        () = carrier.ending.cancelled() => {}
+    }
+}

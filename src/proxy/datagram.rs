@@ -1,0 +1,258 @@
+//! The peers of a datagram socket, each with a socket of its own to the server.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, interval};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{debug, warn};
+
+use super::Carrier;
+use crate::net::Endpoint;
+use crate::net::datagram::{Datagram, DatagramSocket};
+use crate::net::peer::PeerSocket;
+use crate::recorder::What;
+
+/// A peer that nothing has come from or gone to for so long is forgotten.
+const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often it is looked for such peers.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Peers that are known at a time; datagrams of others are dropped.
+const MOST_PEERS: usize = 10_000;
+
+/// Datagrams that wait to be sent to clients; more are dropped, as a network would.
+const MOST_WAITING: usize = 1024;
+
+/// A datagram, who it came from, and the address of ours that it came to, if that is told.
+type Arrival = (Endpoint, Option<IpAddr>, Arc<[u8]>);
+
+/// A client's address, and the one of ours that it speaks to.
+type Key = (Endpoint, Endpoint);
+
+/// What the socket's task shares with those of its peers.
+struct Exchange {
+    carrier: Rc<Carrier>,
+    /// Each with what ends its task when dropped.
+    peers: RefCell<HashMap<Key, (Rc<Peer>, DropGuard)>>,
+    waiting: RefCell<VecDeque<(Key, Arc<[u8]>)>>,
+    /// Something waits that did not before.
+    more: Notify,
+    warned: Cell<bool>,
+}
+
+struct Peer {
+    number: u64,
+    socket: PeerSocket,
+    active: Cell<Instant>,
+}
+
+/// Carries between the clients of a socket and the server until the proxy ends.
+pub(super) async fn carry(carrier: Rc<Carrier>, socket: DatagramSocket) {
+    let local = match socket.local() {
+        Ok(local) => local,
+        Err(error) => return warn!(%error, "a datagram socket has no address"),
+    };
+    let ending = carrier.ending.clone();
+    let exchange = Rc::new(Exchange {
+        carrier,
+        peers: RefCell::default(),
+        waiting: RefCell::default(),
+        more: Notify::new(),
+        warned: Cell::new(false),
+    });
+    tokio::select! {
+        () = ending.cancelled() => {}
+        () = exchange.run(socket, &local) => {}
+    }
+}
+
+impl Exchange {
+    async fn run(self: &Rc<Self>, mut socket: DatagramSocket, local: &Endpoint) {
+        let mut look = interval(LOOK_INTERVAL);
+        loop {
+            let mut arrived = Vec::new();
+            tokio::select! {
+                () = poll_fn(|context| self.poll_socket(context, &mut socket, &mut arrived)) => {}
+                () = self.more.notified() => {}
+                _ = look.tick() => self.forget_silent().await,
+            }
+            for (peer, ip, data) in arrived {
+                let local = match (ip, local.port()) {
+                    (Some(ip), Some(port)) => Endpoint::Inet((ip, port).into()),
+                    _ => local.clone(),
+                };
+                self.receive((peer, local), data).await;
+            }
+        }
+    }
+
+    /// Sends what waits; ready once something has arrived.
+    fn poll_socket(
+        &self,
+        context: &mut Context<'_>,
+        socket: &mut DatagramSocket,
+        arrived: &mut Vec<Arrival>,
+    ) -> Poll<()> {
+        let mut waiting = self.waiting.borrow_mut();
+        while !waiting.is_empty() {
+            let count = waiting.make_contiguous().len();
+            let sent = socket.poll_send(context, count, |index| {
+                let ((to, from), data) = &waiting[index];
+                Datagram { to, from, data }
+            });
+            match sent {
+                Poll::Ready(Ok(count)) => drop(waiting.drain(..count)),
+                Poll::Ready(Err(error)) => {
+                    warn!(%error, "the socket cannot send");
+                    waiting.clear();
+                }
+                Poll::Pending => break,
+            }
+        }
+        drop(waiting);
+        let received = socket.poll_receive(context, |peer, ip, data| {
+            arrived.push((peer, ip, data.into()));
+            ControlFlow::Continue(())
+        });
+        match received {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                debug!(%error, "a datagram could not be received");
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// A client has sent something.
+    async fn receive(self: &Rc<Self>, key: Key, data: Arc<[u8]>) {
+        let known = self.peers.borrow().get(&key).map(|(peer, _)| Rc::clone(peer));
+        let peer = match known {
+            Some(peer) => peer,
+            None => match self.admit(key).await {
+                Some(peer) => peer,
+                None => return,
+            },
+        };
+        peer.active.set(Instant::now());
+        self.carrier.note(peer.number, What::Sent(Arc::clone(&data))).await;
+        match peer.socket.try_send(&data) {
+            Ok(_) => {}
+            // That of the one before, which nobody took; this one is tried once more.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                self.tell_refused(&error);
+                let _ = peer.socket.try_send(&data);
+            }
+            Err(error) => warn!(%error, "a datagram did not reach {}", self.carrier.server.address),
+        }
+    }
+
+    async fn admit(self: &Rc<Self>, key: Key) -> Option<Rc<Peer>> {
+        if self.peers.borrow().len() >= MOST_PEERS {
+            if !self.warned.replace(true) {
+                warn!("datagrams of new clients are dropped: {MOST_PEERS} are known");
+            }
+            return None;
+        }
+        let socket = match self.open(self.carrier.clients.get()) {
+            Ok(socket) => socket,
+            Err(error) => {
+                let address = &self.carrier.server.address;
+                warn!("a datagram of {} is dropped: {address} cannot be reached: {error}", key.0);
+                return None;
+            }
+        };
+        let ending = CancellationToken::new();
+        let peer = Rc::new(Peer {
+            number: self.carrier.opened().await,
+            socket,
+            active: Cell::new(Instant::now()),
+        });
+        debug!(peer = %key.0, client = peer.number, "a new client");
+        let known = (Rc::clone(&peer), ending.clone().drop_guard());
+        self.peers.borrow_mut().insert(key.clone(), known);
+        let listening = Rc::clone(self).listen(key, Rc::clone(&peer));
+        let proxy = self.carrier.ending.clone();
+        spawn_local(async move {
+            tokio::select! {
+                () = ending.cancelled() => {}
+                () = proxy.cancelled() => {}
+                () = listening => {}
+            }
+        });
+        Some(peer)
+    }
+
+    fn open(&self, number: u64) -> io::Result<PeerSocket> {
+        let Some(target) = &self.carrier.server.target else {
+            return Err(io::Error::other("it has no datagrams"));
+        };
+        PeerSocket::new(target.open(usize::try_from(number).unwrap_or_default())?)
+    }
+
+    /// Hears what the server says to a peer, for ever.
+    async fn listen(self: Rc<Self>, key: Key, peer: Rc<Peer>) {
+        loop {
+            let received = peer.socket.readable().await.and_then(|()| {
+                let mut scratch = self.carrier.scratch.borrow_mut();
+                let length = peer.socket.try_receive(&mut scratch)?;
+                Ok::<Arc<[u8]>, io::Error>(scratch[..length].into())
+            });
+            match received {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Ok(data) => {
+                    peer.active.set(Instant::now());
+                    self.carrier.note(peer.number, What::Answered(Arc::clone(&data))).await;
+                    self.send(key.clone(), data);
+                }
+                Err(error) => self.tell_refused(&error),
+            }
+        }
+    }
+
+    fn send(&self, key: Key, data: Arc<[u8]>) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() < MOST_WAITING {
+            waiting.push_back((key, data));
+            self.more.notify_one();
+        } else {
+            debug!(peer = %key.0, "dropped a datagram: too many are waiting");
+        }
+    }
+
+    /// Says so once: each datagram would be told of.
+    fn tell_refused(&self, error: &io::Error) {
+        if !self.warned.replace(true) {
+            warn!(
+                "{} does not take datagrams: {error}; clients get no answer until it does",
+                self.carrier.server.address
+            );
+        }
+    }
+
+    async fn forget_silent(&self) {
+        let mut gone = Vec::new();
+        self.peers.borrow_mut().retain(|_, (peer, _)| {
+            let stays = peer.active.get().elapsed() < PEER_TIMEOUT;
+            if !stays {
+                gone.push(peer.number);
+            }
+            stays
+        });
+        for number in gone {
+            self.carrier.note(number, What::Gone).await;
+        }
+    }
+}
