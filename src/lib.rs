@@ -36,7 +36,7 @@
 //! # The life of a recording
 //! Of what passes through a [`proxy`], or of what a [`tap::Tap`] is told on the server, the
 //! [`recorder`] takes notes; its thread has [`transcript::record`] make a dialogue of them, and writes
-//! that to a file step by step.
+//! that to a file step by step. [`replay`] plays one side of such a file over sockets.
 //!
 //! # The other commands
 //! `scriptsock check` is the trial of [`vm::try_out`] without a server, [`cli::init`] writes files
@@ -48,7 +48,7 @@
 //!
 //! # Layers
 //! Imports run downwards only, in this order, which `tests/layers.rs` checks: `main`, `cli`, `proxy`,
-//! `server`, `reload`, `gate`, `shadow`, `simulation`, `worker`, `accept`, `outgoing`, `vm`,
+//! `replay`, `server`, `reload`, `gate`, `shadow`, `simulation`, `worker`, `accept`, `outgoing`, `vm`,
 //! `datagram`, `session`, `service`, `departures`, `handler`, `roster`, `recorder`, `tap`, `conn`,
 //! `hub`, `watch`, `script`, `load`, `play`, `transcript`, `settings`, `net`, `frame`, `hash`,
 //! `reference`, `text`, `turn`, `world`.
@@ -79,6 +79,7 @@ pub mod proxy;
 pub mod recorder;
 pub mod reference;
 mod reload;
+pub mod replay;
 mod roster;
 pub mod script;
 pub mod server;

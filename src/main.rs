@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             Some(Command::Completions(options)) => options.run(),
             Some(Command::Connect(options)) => options.run(),
             Some(Command::Record(options)) => options.run(),
+            Some(Command::Replay(options)) => options.run(),
             None => serve(&cli.options),
         },
         Err(stop) => stop.report(),

@@ -7,10 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of the crate, from the top: each may name those behind it.
-const LAYERS: [&str; 35] = [
+const LAYERS: [&str; 36] = [
     "main",
     "cli",
     "proxy",
+    "replay",
     "server",
     "reload",
     "gate",

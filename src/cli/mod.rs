@@ -9,6 +9,7 @@ pub mod connect;
 pub mod log;
 mod output;
 pub mod record;
+pub mod replay;
 pub mod serve;
 pub mod signals;
 pub mod test;
@@ -27,6 +28,7 @@ use completions::CompletionsOptions;
 use init::InitOptions;
 use connect::ConnectOptions;
 use record::RecordOptions;
+use replay::ReplayOptions;
 use serve::ServeOptions;
 use test::TestOptions;
 use usage::Stop;
@@ -74,6 +76,8 @@ pub enum Command {
     Connect(ConnectOptions),
     /// Write down as a dialogue what clients say to a server and what it answers, as a proxy
     Record(RecordOptions),
+    /// Play one side of a dialogue over a network: its clients against a server, or its server
+    Replay(ReplayOptions),
 }
 
 /// The exit status.

@@ -13,6 +13,7 @@ mod expect;
 mod field;
 mod mistake;
 mod parse;
+mod parts;
 mod pattern;
 mod quoted;
 pub mod record;

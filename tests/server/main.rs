@@ -97,6 +97,8 @@ mod reload_load;
 mod reload_refusals;
 mod reload_saves;
 mod reload_state;
+mod replay;
+mod replay_fails;
 mod runaway;
 mod runaway_callbacks;
 mod runaway_memory;

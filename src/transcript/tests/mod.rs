@@ -7,6 +7,7 @@ mod fuzz;
 mod linear;
 mod mistakes;
 mod parse;
+mod parts;
 mod properties;
 mod random;
 mod record;
