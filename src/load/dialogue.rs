@@ -94,12 +94,16 @@ impl Engine<'_> {
 
     /// Bytes, or a datagram, for the round of a link.
     pub(super) fn take_for_dialogue(&mut self, index: usize, bytes: &[u8]) -> ControlFlow<()> {
-        if self.links[index].flights.is_empty() {
+        let is_waiting = self.links[index].flights.is_empty();
+        let player = &mut self.players[index];
+        if is_waiting && player.has_begun() {
             return self.unasked(index, bytes);
         }
-        let player = &mut self.players[index];
         player.receive(bytes);
-        self.play(index);
+        // A server may greet before the first round begins.
+        if !is_waiting {
+            self.play(index);
+        }
         if self.players[index].unread().len() > MOST {
             let words = || format!("more than {} MiB that no step has expected", MOST >> 20);
             self.fail(index, Failure::Unasked, words);

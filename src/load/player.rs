@@ -19,6 +19,8 @@ pub(super) struct Player<'p> {
     taken: usize,
     datagrams: VecDeque<Vec<u8>>,
     /// The server has ended its stream.
+    /// A round has begun on this connection.
+    begun: bool,
     ended: bool,
     /// What is to be sent, if anything is, and how much of it has left.
     out: Option<Vec<u8>>,
@@ -98,6 +100,7 @@ impl<'p> Player<'p> {
             taken: 0,
             datagrams: VecDeque::new(),
             ended: false,
+            begun: false,
             out: None,
             left: 0,
             until: None,
@@ -157,8 +160,14 @@ impl<'p> Player<'p> {
         }
     }
 
+    /// Whether a round has begun on this connection.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// Goes on as far as it can.
     pub(super) fn go_on(&mut self, now: u64) -> Need {
+        self.begun = true;
         let client = self.client;
         loop {
             if self.out.is_some() {

@@ -274,3 +274,13 @@ fn the_dialogue_of_the_readme_is_held_with_the_default_handler() {
     let script = include_str!("../../scripts/upper.lua");
     assert_eq!(played(script, &dialogue, "-c 2 -n 50")["messages_answered"], 50);
 }
+
+#[test]
+fn a_greeting_may_come_before_the_first_round() {
+    // With a rate the connections are there, and greeted, before their rounds are due.
+    let greeter = "return { framing = 'line', on_connect = function() return 'hello' end,\n\
+                   on_message = function(msg) return msg end }";
+    let result = played(greeter, "< hello\n> a\n< a\n", "-c 4 -n 4 --rate 4");
+    assert_eq!(result["messages_answered"], 4, "{result}");
+    assert_eq!(result["errors_total"], 0, "{result}");
+}
