@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::null_mut;
 use std::time::Duration;
 
-use mlua::{Function, IntoLua, Lua, Value, ffi};
+use mlua::{Function, IntoLua, Lua, Thread, Value, ffi};
 
 pub(super) use frames::{Frame, frames, frames_of, parameters};
 
