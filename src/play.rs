@@ -128,6 +128,7 @@ impl<'d, S: Stage> Play<'d, S> {
             Action::Send(payload) => {
                 let bytes = self.bytes_of(payload);
                 let pieces = self.pieces(index, bytes);
+                self.hold_back_before_end(index).await?;
                 self.send(who, pieces).await
             }
             Action::Expect(wanted) => self.expect(who, wanted).await,
@@ -138,6 +139,21 @@ impl<'d, S: Stage> Play<'d, S> {
             Action::Do(deed) => self.perform(who, deed).await,
             Action::See(sight) => self.see(who, sight).await,
         }
+    }
+
+    /// Where the client ends its side behind the step at `index`, has what that sends wait for it.
+    async fn hold_back_before_end(&mut self, index: usize) -> Result<(), String> {
+        let Some([sending, ending]) = self.dialogue.steps.get(index..index + 2) else {
+            return Ok(());
+        };
+        let who = sending.step.who.as_ref();
+        if ending.step.who.as_ref() == who && ending.step.action == Action::Do(Deed::Eof) {
+            self.party(who).await?;
+            if let Some(party) = self.parties.get_mut(&who.cloned()) {
+                party.hold_back();
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of a step that sends.

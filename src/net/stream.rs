@@ -20,6 +20,9 @@ pub trait Stream: AsyncRead + AsyncWrite + Options + Unpin {
     /// # Errors
     /// Those of the socket.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// What is written from here on may wait for the end of the sending side, to leave with it.
+    fn hold_back(&self) {}
 }
 
 impl Stream for TcpStream {
@@ -30,6 +33,12 @@ impl Stream for TcpStream {
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_write(bytes)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn hold_back(&self) {
+        // Else it leaves before.
+        let _ = SockRef::from(self).set_tcp_cork(true);
     }
 }
 

@@ -201,6 +201,12 @@ impl<W: Wire> Party<W> {
         (!is_empty).then(shown)
     }
 
+    pub(super) fn hold_back(&mut self) {
+        if let Some(wire) = &mut self.wire {
+            wire.hold_back();
+        }
+    }
+
     pub(super) fn end(&mut self) -> io::Result<()> {
         self.wire.as_mut().map_or(Ok(()), Wire::end)
     }

@@ -50,6 +50,10 @@ pub trait Wire {
     /// The other side is gone.
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
+    /// What is sent next is the last: it may wait for [`Wire::end`], which follows at once, so that
+    /// nobody answers in between.
+    fn hold_back(&mut self) {}
+
     /// Ends the sending side.
     ///
     /// # Errors

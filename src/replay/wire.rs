@@ -76,6 +76,12 @@ impl Wire for SocketWire {
         }
     }
 
+    fn hold_back(&mut self) {
+        if let Socket::Stream(stream) = &self.socket {
+            stream.hold_back();
+        }
+    }
+
     fn end(&mut self) -> io::Result<()> {
         let Socket::Stream(stream) = &mut self.socket else { return Ok(()) };
         // A socket does this at once.

@@ -163,12 +163,20 @@ fn write_escapes(out: &mut Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(out, "\\x{byte:02x}"))
 }
 
+/// A space and a byte in hex; recordings have many of them.
+fn write_hex(out: &mut Formatter<'_>, byte: u8) -> fmt::Result {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+    out.write_char(' ')?;
+    out.write_char(digit(byte >> 4))?;
+    out.write_char(digit(byte & 15))
+}
+
 /// Bytes in hex, a space before each.
 pub(super) struct Hex<'a>(pub(super) &'a [u8]);
 
 impl Display for Hex<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, " {byte:02x}"))
+        self.0.iter().try_for_each(|byte| write_hex(out, *byte))
     }
 }
 
@@ -178,7 +186,7 @@ pub(super) struct Masked<'a>(pub(super) &'a [Option<u8>]);
 impl Display for Masked<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| match byte {
-            Some(byte) => write!(out, " {byte:02x}"),
+            Some(byte) => write_hex(out, *byte),
             None => out.write_str(" ??"),
         })
     }
