@@ -113,9 +113,16 @@ fn datagrams_and_greetings_are_replies_too() {
     peer.expect(b"hi");
     peer.expect(b"X");
     server.save("handler.lua", &script.replace("hi", "hello"));
-    server.wait_log("shadow: 1 of 2 replies changes");
+    // What greets a peer answers its first datagram.
+    server.wait_log("shadow: 1 of 1 reply changes");
+    server.wait_log("before \"hiX\"");
+    server.wait_log("now    \"helloX\"");
+    let mut client = server.tcp();
+    client.exchange(b"", b"hello");
+    server.save("handler.lua", &script.replace("hi", "welcome"));
+    server.wait_log("shadow: 2 of 2 replies change");
     server.wait_log("as it connects");
-    server.wait_log("now    \"hello\"");
+    server.wait_log("now    \"welcome\"");
 }
 
 #[test]
