@@ -91,5 +91,6 @@ fn nothing_of_the_rehearsal_touches_the_server() {
     server.save("handler.lua", &format!("-- anew\n{script}"));
     server.wait_log("generation 2 is live");
     client.exchange(b"x\n", b"2 2\n");
+    server.wait_log_count("counted", 2);
     assert_eq!(server.log_count("counted"), 2, "{}", server.log_text());
 }
