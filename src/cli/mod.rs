@@ -62,22 +62,22 @@ pub struct Cli {
 /// What the program can do beside serving.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Measure a server: send it messages over many connections, check and time the answers
-    Bench(BenchOptions),
-    /// Test handlers: play dialogues against them, without a network and in simulated time
-    Test(TestOptions),
-    /// Load scripts as a reload would, and say what is wrong with them
-    Check(CheckOptions),
     /// Write a handler to begin with, a dialogue, and settings for editors
     Init(InitOptions),
-    /// Write the completions of this command line for a shell to standard output
-    Completions(CompletionsOptions),
+    /// Load scripts as a reload would, and say what is wrong with them
+    Check(CheckOptions),
+    /// Test handlers: play dialogues against them, without a network and in simulated time
+    Test(TestOptions),
     /// Talk to a server: type lines and see its answers, or pipe through it as with nc -N
     Connect(ConnectOptions),
     /// Write down as a dialogue what clients say to a server and what it answers, as a proxy
     Record(RecordOptions),
     /// Play one side of a dialogue over a network: its clients against a server, or its server
     Replay(ReplayOptions),
+    /// Measure a server: send it messages over many connections, check and time the answers
+    Bench(BenchOptions),
+    /// Write the completions of this command line for a shell to standard output
+    Completions(CompletionsOptions),
 }
 
 /// The exit status.

@@ -3,10 +3,11 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use clap::builder::TypedValueParser;
 use tokio::runtime::{self, LocalOptions};
@@ -110,6 +111,13 @@ impl RecordOptions {
             .map_err(|problem| BindError { url: self.to.to_string(), problem })?;
         let listen = Listen { name: None, address: self.listen.clone() };
         let bound = bind(&[listen], NonZeroUsize::MIN, BACKLOG)?.remove(0);
+        if leads_to_itself(&bound.listener, &self.to) {
+            bail!(
+                "--to {} is where --listen {} listens: the proxy would connect to itself",
+                self.to,
+                self.listen
+            );
+        }
         let _ = descriptors::raise_limit();
         // Last: what fails before leaves no file behind.
         let output = place.open(self.force, ", or give --force to overwrite it")?;
@@ -143,6 +151,26 @@ impl RecordOptions {
             proxy::run(bound, transport, server, recorder, &control, ready).await?;
         Ok((ended, counts, writer.finish().await))
     }
+}
+
+/// Whether a listener is what an address leads to, as far as can be told without asking: then each
+/// connection would make another one.
+fn leads_to_itself(listener: &Listener, to: &Address) -> bool {
+    let Ok(own) = listener.url.parse::<Address>() else { return false };
+    let (own_host, host) = match (&own, to) {
+        (Address::Tcp { host: own, port }, Address::Tcp { host, port: other })
+        | (Address::Udp { host: own, port }, Address::Udp { host, port: other })
+            if port == other =>
+        {
+            (own, host)
+        }
+        _ => return own == *to,
+    };
+    let ip = |host: &String| host.parse::<IpAddr>().ok();
+    // Bound to every address; others than this machine's own are rarely given then.
+    let takes_all = ip(own_host).is_some_and(|ip| ip.is_unspecified());
+    let is_own = host == "localhost" || ip(host).is_some_and(|ip| ip.is_loopback());
+    own_host == host || takes_all && is_own
 }
 
 /// Once clients are accepted. Where standard output has the dialogue, it goes to standard error.

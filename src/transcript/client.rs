@@ -99,14 +99,18 @@ impl Dialogue {
         if said.is_datagram() != transport.is_datagram() {
             return Err(Unplayable::Transport { file: file(), said, used: transport });
         }
-        let Some(first) = self.steps.first() else {
+        if self.steps.is_empty() {
             return Err(Unplayable::Empty { file: file() });
-        };
+        }
+        // Time passes for all, and is nobody's.
+        let is_someones = |placed: &&Placed| !matches!(placed.step.action, Action::Pass(_));
+        let first = self.steps.iter().find(is_someones).and_then(|first| first.step.who.as_ref());
         let eol = self.directives.eol();
         let turns = self.steps.iter().map(|placed| {
             let Placed { line, step } = placed;
             let text = step.to_string();
-            self.only(step.who.as_ref(), first.step.who.as_ref())
+            let own = if is_someones(&placed) { step.who.as_ref() } else { first };
+            self.only(own, first)
                 .and_then(|()| kind(&step.action, transport, &eol))
                 .map(|kind| Turn { line: *line, text: text.clone(), kind })
                 .map_err(|why| Unplayable::Step { file: file(), line: *line, step: text, why })

@@ -77,7 +77,7 @@ fn a_folder_is_ready_to_run_without_options() {
     assert_files(builder.dir(), &FILES);
     assert!(ran.stdout.contains("wrote ./scripts/handler.lua\n"), "{ran:?}");
     let next = "now type:                 scriptsock\n\
-                and in a second terminal: nc 127.0.0.1 7890\n\
+                and in a second terminal: scriptsock connect 7890\n\
                 after a change:           scriptsock test    plays tests/handler.dialogue\n";
     assert!(ran.stdout.ends_with(next), "{ran:?}");
 

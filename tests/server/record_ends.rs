@@ -71,9 +71,9 @@ fn one_that_has_closed_and_is_spoken_to_has_closed() {
 
 #[test]
 fn where_no_server_is_clients_are_turned_away_until_one_is() {
-    let server = Listener::tcp();
-    let (address, url) = (server.address(), server.url());
-    drop(server);
+    // An address of loopback that nobody else is given.
+    let address = "127.91.7.4:47002";
+    let url = format!("tcp://{address}");
     let mut proxy = proxy("tcp://127.0.0.1:0", &url);
     proxy.tcp().expect_eof();
     let told = proxy.wait_log("cannot be reached");
@@ -87,11 +87,19 @@ fn where_no_server_is_clients_are_turned_away_until_one_is() {
 }
 
 #[test]
+fn a_proxy_for_itself_is_refused() {
+    let own = "tcp://127.91.7.5:47003";
+    for listen in [own, "tcp://0.0.0.0:47003"] {
+        let args = ["record", "--listen", listen, "--to", own, "-o", "session.dialogue"];
+        let failed = Server::builder().ready_lines(1).args(args).start_expecting_failure();
+        assert_gave_up(&failed, &[own, "the proxy would connect to itself"]);
+    }
+}
+
+#[test]
 fn a_datagram_that_nobody_takes_is_no_end() {
-    let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let url = format!("udp://{}", server.local_addr().unwrap());
-    let address = server.local_addr().unwrap();
-    drop(server);
+    let address = "127.91.7.4:47002";
+    let url = format!("udp://{address}");
     let mut proxy = proxy("udp://127.0.0.1:0", &url);
     let client = proxy.udp();
     client.send(b"lost");

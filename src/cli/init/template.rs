@@ -19,13 +19,13 @@ pub(super) const TEMPLATES: [Template; 5] = [
         name: "line",
         handler: include_str!("templates/line/handler.lua"),
         dialogue: include_str!("templates/line/handler.dialogue"),
-        attempt: "nc 127.0.0.1 7890",
+        attempt: "scriptsock connect 7890",
     },
     Template {
         name: "session",
         handler: include_str!("templates/session/handler.lua"),
         dialogue: include_str!("templates/session/handler.dialogue"),
-        attempt: "nc 127.0.0.1 7890",
+        attempt: "scriptsock connect 7890",
     },
     Template {
         name: "binary",
@@ -37,12 +37,12 @@ pub(super) const TEMPLATES: [Template; 5] = [
         name: "udp",
         handler: include_str!("templates/udp/handler.lua"),
         dialogue: include_str!("templates/udp/handler.dialogue"),
-        attempt: "nc -u 127.0.0.1 7890",
+        attempt: "scriptsock connect udp://127.0.0.1:7890",
     },
     Template {
         name: "device",
         handler: include_str!("templates/device/handler.lua"),
         dialogue: include_str!("templates/device/handler.dialogue"),
-        attempt: "nc 127.0.0.1 7890",
+        attempt: "scriptsock connect 7890",
     },
 ];

@@ -43,7 +43,9 @@ fn the_turns_of_one_client_are_resolved() {
 
 #[test]
 fn a_client_may_have_a_name() {
-    assert_eq!(parse("bob> a\nbob< b\n").client(Transport::Unix).unwrap().turns.len(), 2);
+    for (text, count) in [("bob> a\nbob< b\n", 2), ("= 1s\nbob> a\n= 1s\nbob< b\n", 4)] {
+        assert_eq!(parse(text).client(Transport::Unix).unwrap().turns.len(), count, "{text}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 -- A thermometer that does not exist: asked for readings, or told to report them by itself.
 --
 -- Start:    scriptsock
--- Try:      nc 127.0.0.1 7890    then type: TEMP?    and: REPORT ON
+-- Try:      scriptsock connect 7890    then type: TEMP?    and: REPORT ON
 -- Protocol: "*IDN?", "TEMP?", "SET NUMBER", "REPORT ON", "REPORT OFF"; a line is answered by a line
 --
 -- What it says is made up in `read_sensor`: change it while a client is connected, and save.

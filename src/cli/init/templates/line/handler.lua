@@ -1,7 +1,7 @@
 -- A line protocol: a command and its words on each line, and one line as the answer.
 --
 -- Start:    scriptsock
--- Try:      nc 127.0.0.1 7890    then type: add 2 3
+-- Try:      scriptsock connect 7890    then type: add 2 3
 -- Protocol: "echo TEXT", "add NUMBER NUMBER", "count" and "quit"
 --
 -- A new command is a function in the table below. Save, and open connections have it at once.

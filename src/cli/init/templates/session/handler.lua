@@ -1,7 +1,7 @@
 -- A conversation: questions and answers in their order, as straight-line code.
 --
 -- Start:    scriptsock
--- Try:      nc 127.0.0.1 7890
+-- Try:      scriptsock connect 7890
 -- Protocol: two questions, then a list of things, a line each; an empty line ends it
 --
 -- A conversation goes on with the code that it began with; the next connection has the new one.

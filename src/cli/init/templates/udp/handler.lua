@@ -1,7 +1,7 @@
 -- A protocol for datagrams: requests have numbers, so that one which got lost can be sent again.
 --
 -- Start:    scriptsock
--- Try:      nc -u 127.0.0.1 7890    then type: 1 add 5
+-- Try:      scriptsock connect udp://127.0.0.1:7890    then type: 1 add 5
 -- Protocol: "NUMBER add AMOUNT" and "NUMBER total" are answered by "NUMBER TOTAL"; a number that
 --           was answered is answered again, and not done again
 --
