@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use crate::hash::Fields;
 use crate::script::Bundle;
@@ -24,6 +25,14 @@ const SHOWN: usize = 3;
 pub struct Gate {
     paths: Vec<PathBuf>,
     settings: Arc<Settings>,
+}
+
+/// A dialogue that is larger was written by no person and no recorder for this.
+const LARGEST: u64 = 64 << 20;
+
+/// Whether it can be read in one go: a pipe would be waited for.
+fn is_sound(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|it| it.is_file() && it.len() <= LARGEST)
 }
 
 /// What the dialogues are like: equal ones need not be played again.
@@ -55,28 +64,38 @@ impl Gate {
         for file in find(&self.paths).unwrap_or_default() {
             fields.path("dialogue", &file);
             // What cannot be read fails when it is played.
-            fields.field(&fs::read(&file).unwrap_or_default());
+            if is_sound(&file) {
+                fields.field(&fs::read(&file).unwrap_or_default());
+            }
         }
         Print(fields.finish())
     }
 
-    /// Plays the dialogues with a script, on threads of their own; tells how many there are.
+    /// Plays the dialogues with a script, on threads of their own, which end when nobody waits any
+    /// more; tells how many there are.
     ///
     /// # Errors
     /// What differs, or why nothing could be played.
     pub async fn admit(&self, bundle: &Arc<Bundle>) -> Result<usize, String> {
         let (gate, bundle) = (self.clone(), Arc::clone(bundle));
-        let played = spawn_blocking(move || gate.play(bundle)).await;
+        let stop = CancellationToken::new();
+        let _stopping = stop.clone().drop_guard();
+        let played = spawn_blocking(move || gate.play(bundle, stop)).await;
         played.unwrap_or_else(|_| Err("the dialogues could not be played".to_owned()))
     }
 
-    fn play(&self, bundle: Arc<Bundle>) -> Result<usize, String> {
+    fn play(&self, bundle: Arc<Bundle>, stop: CancellationToken) -> Result<usize, String> {
+        let files = find(&self.paths).map_err(|error| error.to_string())?;
+        if let Some(file) = files.iter().find(|file| !is_sound(file)) {
+            return Err(format!("{} is no file of a dialogue's size", file.display()));
+        }
         let suite = Suite {
-            files: find(&self.paths).map_err(|error| error.to_string())?,
+            files,
             handlers: Handlers::given(bundle),
             settings: Arc::clone(&self.settings),
             splits: false,
             jobs: available_parallelism().map_or(1, NonZeroUsize::get),
+            stop,
         };
         let (mut played, mut troubles) = (0, Vec::new());
         let ran = suite.run(|verdict| {

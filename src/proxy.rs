@@ -288,6 +288,8 @@ fn unlimited() -> Slots {
 /// Serves a client to its end: connects to the server, and carries between them.
 async fn serve(carrier: Rc<Carrier>, client: Box<dyn Stream>, peer: String) {
     let served = async {
+        // Before it is dialled: what the server then tells others comes of this.
+        let number = carrier.opened().await;
         let server: Box<dyn Stream> = match dial(&carrier.server.address, DIAL_LIMIT).await {
             Ok(dialled) => match dialled.socket {
                 DialledSocket::Tcp(stream) => Box::new(stream),
@@ -296,6 +298,8 @@ async fn serve(carrier: Rc<Carrier>, client: Box<dyn Stream>, peer: String) {
                 DialledSocket::Udp(_) => return,
             },
             Err(error) => {
+                carrier.note(number, What::ServerEof).await;
+                carrier.note(number, What::Gone).await;
                 return warn!(
                     "{peer} is turned away: {} cannot be reached: {error}",
                     carrier.server.address
@@ -303,7 +307,6 @@ async fn serve(carrier: Rc<Carrier>, client: Box<dyn Stream>, peer: String) {
             }
         };
         let begin = Instant::now();
-        let number = carrier.opened().await;
         debug!(%peer, client = number, "connected");
         let hanging_up = CancellationToken::new();
         carrier.open.borrow_mut().insert(number, hanging_up.clone());

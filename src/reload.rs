@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ pub struct Reloader<'a> {
     gate: Option<Gate>,
     shadow: Option<Shadow>,
     live: Live,
+    /// The dialogues that the live generation was held with.
+    seen: Option<Print>,
+    /// What was looked at has changed meanwhile.
+    overtaken: bool,
     refused: Option<Refused>,
 }
 
@@ -68,6 +73,8 @@ enum Refused {
 enum Obstacle {
     Fault(Box<Fault>),
     Gate(String),
+    /// It, or a dialogue, was changed while the dialogues were played.
+    Overtaken,
 }
 
 /// What stands before a script that is to go live, and what is done with it then.
@@ -90,8 +97,19 @@ impl<'a> Reloader<'a> {
     ) -> Self {
         let Stations { gate, shadow } = stations;
         let live = Live { number: 1, bundle: Arc::clone(bundle) };
-        let mut reloader =
-            Self { source, watcher, workers, config, gate, shadow, live, refused: None };
+        let seen = gate.as_ref().map(Gate::print);
+        let mut reloader = Self {
+            source,
+            watcher,
+            workers,
+            config,
+            gate,
+            shadow,
+            live,
+            seen,
+            overtaken: false,
+            refused: None,
+        };
         reloader.watch(bundle.watched().clone());
         reloader
     }
@@ -112,6 +130,10 @@ impl<'a> Reloader<'a> {
                 () = sleep(RETRY), if unreadable && self.watcher.mode() != Watch::Off => false,
             };
             self.reload(explicit).await;
+            while self.overtaken {
+                self.overtaken = false;
+                self.reload(false).await;
+            }
         }
     }
 
@@ -125,9 +147,10 @@ impl<'a> Reloader<'a> {
                 let hash = self.live.digest();
                 info!(generation = number, %hash, "script unchanged, generation {number} stays live");
             }
-            return;
+            return self.look_at_gate().await;
         }
-        let refused = Refused::Faulty(bundle.digest(), self.gate.as_ref().map(Gate::print));
+        let print = self.gate.as_ref().map(Gate::print);
+        let refused = Refused::Faulty(bundle.digest(), print);
         if !explicit && self.refused.as_ref() == Some(&refused) {
             return;
         }
@@ -135,11 +158,16 @@ impl<'a> Reloader<'a> {
         match self.replace(Arc::new(bundle)).await {
             Ok(()) => {
                 self.refused = None;
+                self.seen = print;
                 return;
             }
             Err(Obstacle::Fault(fault)) => {
                 let (generation, hash) = (fault.generation(), fault.hash());
                 warn!(generation, hash, "reload failed, generation {number} stays live\n{fault}");
+            }
+            Err(Obstacle::Overtaken) => {
+                self.overtaken = true;
+                return;
             }
             Err(Obstacle::Gate(why)) => {
                 let generation = number + 1;
@@ -150,6 +178,20 @@ impl<'a> Reloader<'a> {
             }
         }
         self.refused = Some(refused);
+    }
+
+    /// Tells where the dialogues of the gate have changed, and the live script fails them now.
+    async fn look_at_gate(&mut self) {
+        let Some(gate) = &self.gate else { return };
+        let print = Some(gate.print());
+        if self.seen == print {
+            return;
+        }
+        if let Err(why) = gate.admit(&self.live.bundle).await {
+            let (generation, hash) = (self.live.number, self.live.digest());
+            warn!(generation, %hash, "generation {generation} would not pass the gate now: {why}");
+        }
+        self.seen = print;
     }
 
     /// Reads the script, and watches what it consists of now.
@@ -213,9 +255,7 @@ impl<'a> Reloader<'a> {
     async fn replace(&mut self, bundle: Arc<Bundle>) -> Result<(), Obstacle> {
         let number = self.live.number + 1;
         vm::try_out(&bundle, number, &self.config).map_err(Obstacle::Fault)?;
-        if let Some(gate) = &self.gate {
-            gate.admit(&bundle).await.map_err(Obstacle::Gate)?;
-        }
+        self.pass_gate(&bundle).await?;
         if let Err(fault) = self.prepare(&bundle, number).await {
             for worker in self.workers {
                 // A worker that is gone ends the server, which notices by itself.
@@ -238,6 +278,26 @@ impl<'a> Reloader<'a> {
         }
         self.live = Live { number, bundle };
         Ok(())
+    }
+
+    /// Plays the dialogues, unless what they are played with has changed meanwhile.
+    async fn pass_gate(&mut self, bundle: &Arc<Bundle>) -> Result<(), Obstacle> {
+        let Self { gate, watcher, source, .. } = self;
+        let Some(gate) = gate else { return Ok(()) };
+        let print = gate.print();
+        let mut admitting = pin!(gate.admit(bundle));
+        let admitted = loop {
+            tokio::select! {
+                admitted = &mut admitting => break admitted,
+                () = watcher.changed() => {
+                    let is_same = |now: Bundle| now.digest() == bundle.digest();
+                    if gate.print() != print || !source.read().is_ok_and(is_same) {
+                        return Err(Obstacle::Overtaken);
+                    }
+                }
+            }
+        };
+        admitted.map(drop).map_err(Obstacle::Gate)
     }
 
     async fn prepare(&self, bundle: &Arc<Bundle>, number: u64) -> Result<(), Box<Fault>> {

@@ -9,6 +9,7 @@ mod compare;
 mod tape;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tracing::{info, warn};
@@ -28,6 +29,8 @@ type Version<'a> = (u64, &'a Arc<Bundle>);
 pub struct Shadow {
     tape: Arc<Tape>,
     settings: Arc<Settings>,
+    /// A comparison is at work; there is one at a time.
+    busy: Arc<AtomicBool>,
 }
 
 impl Shadow {
@@ -36,7 +39,11 @@ impl Shadow {
     pub fn of(settings: &Arc<Settings>) -> Option<Self> {
         let most = settings.shadow;
         let tape = || Arc::new(Tape::new(most));
-        (most > 0).then(|| Self { tape: tape(), settings: Arc::clone(settings) })
+        (most > 0).then(|| Self {
+            tape: tape(),
+            settings: Arc::clone(settings),
+            busy: Arc::default(),
+        })
     }
 
     /// Who listens to the connections.
@@ -48,16 +55,37 @@ impl Shadow {
     /// Says which replies change from one version to the next, from a thread of its own: the
     /// server does not wait for it.
     pub fn compare(&self, old: Version<'_>, new: Version<'_>) {
+        if self.busy.swap(true, Ordering::AcqRel) {
+            let (generation, hash) = (new.0, new.1.digest());
+            return info!(
+                generation, %hash,
+                "shadow: nothing is said of this save, the last messages are still being answered \
+                 for the one before"
+            );
+        }
+        let busy = Busy(Arc::clone(&self.busy));
         let work = Work {
             tape: Arc::clone(&self.tape),
             settings: Arc::clone(&self.settings),
             old: (old.0, Arc::clone(old.1)),
             new: (new.0, Arc::clone(new.1)),
         };
-        let thread = thread::Builder::new().name("shadow".to_owned()).spawn(move || work.run());
+        let thread = thread::Builder::new().name("shadow".to_owned()).spawn(move || {
+            let _busy = busy;
+            work.run();
+        });
         if let Err(error) = thread {
             warn!(%error, "shadow: no thread to answer the last messages anew");
         }
+    }
+}
+
+/// Says that a comparison is over, when it is dropped.
+struct Busy(Arc<AtomicBool>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -97,6 +125,8 @@ impl Work {
         };
         let before = rerun(&self.old.1).go()?;
         let now = rerun(&self.new.1).go()?;
-        Ok(Some(Comparison::of(&recording, self.old.0, &before, &now)))
+        let (comparison, known) = Comparison::of(&recording, self.old.0, &before, &now);
+        self.tape.remember(&known);
+        Ok(Some(comparison))
     }
 }

@@ -60,6 +60,8 @@ pub struct Run<'a> {
     pub watchdog: WatchdogHandle,
     /// How streams are cut.
     pub cuts: Cuts,
+    /// Ends it before its end.
+    pub stop: CancellationToken,
 }
 
 /// How a run went.
@@ -97,9 +99,12 @@ impl Run<'_> {
         let at = Cell::new(0);
         tokio::select! {
             ran = self.play(idle, &seen, &at) => ran,
+            () = self.stop.cancelled() => {
+                Ran::without_a_step(self.failure("nobody waits for it any more".to_owned()))
+            }
             () = hourglass.run_out() => {
                 let problem = format!(
-                    "the server had not come to rest after {} s of CPU time, and was stopped: \
+                    "the server did not come to rest, and was stopped after {} s of work: \
                      does the handler do something again and again without a pause?",
                     LONGEST_RUN.as_secs()
                 );
@@ -179,7 +184,8 @@ fn setup(
     };
     Setup {
         config,
-        settings: Arc::clone(settings),
+        // The first client that leaves is not the end of a dialogue.
+        settings: Arc::new(Settings { once: false, ..Settings::clone(settings) }),
         sources: Vec::new(),
         bundle: Arc::clone(bundle),
         shared: Arc::new(Shared {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use crate::frame::Spec;
@@ -97,12 +98,14 @@ impl TestOptions {
             })
             .context("no thread for the dialogues")?;
         let took = begin.elapsed();
-        told.and_then(|()| report::sum_up(&mut io::stdout().lock(), &verdicts, took))
-            .context("the results could not be written")?;
         if let Some(file) = &self.junit {
             let document = junit::document(&verdicts, took);
-            std::fs::write(file, document).with_context(|| format!("{}", file.display()))?;
+            std::fs::write(file, document).with_context(|| {
+                format!("the results could not be written to {}", file.display())
+            })?;
         }
+        told.and_then(|()| report::sum_up(&mut io::stdout().lock(), &verdicts, took))
+            .context("the results could not be written")?;
         let failed = verdicts.iter().any(Verdict::has_failed);
         Ok(if failed { Exit::Failed } else { Exit::Stopped })
     }
@@ -137,6 +140,7 @@ impl TestOptions {
             settings: Arc::new(settings),
             splits: self.splits,
             jobs: self.jobs.unwrap_or(cores).get(),
+            stop: CancellationToken::new(),
         })
     }
 }

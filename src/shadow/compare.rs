@@ -31,9 +31,16 @@ struct Change {
 }
 
 impl Comparison {
-    /// Of the replies of the generation `old` and of the new one.
-    pub(super) fn of(recording: &Recording, old: u64, all_before: &[Reply], now: &[Reply]) -> Self {
+    /// Of the replies of the generation `old` and of the new one; also tells of which events the
+    /// old one answers what it answered then.
+    pub(super) fn of(
+        recording: &Recording,
+        old: u64,
+        all_before: &[Reply],
+        now: &[Reply],
+    ) -> (Self, Vec<(u64, bool)>) {
         let partial = recording.partial;
+        let mut known = Vec::new();
         let mut comparison = Self { replies: 0, changes: Vec::new(), unclear: 0, partial };
         let mut is_unclear = false;
         for (index, cue) in recording.cues.iter().enumerate() {
@@ -46,7 +53,16 @@ impl Comparison {
                 _ => continue,
             };
             if !answer.continues {
-                is_unclear = answers_otherwise(recording, index, old, all_before);
+                // What an older generation has answered says something of that one alone.
+                let is_old = answer.generation != old;
+                let otherwise = || answers_otherwise(recording, index, all_before);
+                is_unclear = match answer.is_clear {
+                    Some(is_clear) if is_old => !is_clear,
+                    _ => otherwise(),
+                };
+                if !is_old {
+                    known.push((answer.event, !is_unclear));
+                }
             }
             comparison.replies += 1;
             if is_unclear {
@@ -57,20 +73,20 @@ impl Comparison {
                 comparison.changes.push(Change { message, peer, before, now });
             }
         }
-        comparison
+        (comparison, known)
     }
 }
 
 /// Whether the old generation answers otherwise than it did to what was read with the message at
 /// `index`.
-fn answers_otherwise(recording: &Recording, index: usize, old: u64, before: &[Reply]) -> bool {
+fn answers_otherwise(recording: &Recording, index: usize, before: &[Reply]) -> bool {
     let answer = &recording.answers[index];
     let more = recording.answers[index + 1..].iter().take_while(|answer| answer.continues).count();
     let again: Vec<&[u8]> =
         before[index..=index + more].iter().map(|reply| &reply.bytes[..]).collect();
     let again = again.concat();
     let is_as_it_was = answer.bytes == again || answer.is_last && again.starts_with(&answer.bytes);
-    answer.generation == old && !is_as_it_was
+    !is_as_it_was
 }
 
 fn peer_of(cues: &[Cue], cue: &Cue) -> String {
@@ -85,17 +101,21 @@ fn peer_of(cues: &[Cue], cue: &Cue) -> String {
 impl Display for Comparison {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let Self { replies, changes, unclear, partial } = self;
-        let all = if *replies == 1 { "1 reply".to_owned() } else { format!("{replies} replies") };
-        match changes.len() {
-            0 => write!(out, "none of {all} changes")?,
-            1 => write!(out, "1 of {all} changes")?,
-            count => write!(out, "{count} of {all} change")?,
+        let told = replies - unclear;
+        match (told, changes.len()) {
+            (0, _) => out.write_str("nothing can be said of any reply")?,
+            (1, 0) => out.write_str("none of 1 reply changes")?,
+            (1, _) => out.write_str("1 of 1 reply changes")?,
+            (_, 0) => write!(out, "none of {told} replies changes")?,
+            (_, 1) => write!(out, "1 of {told} replies changes")?,
+            (_, count) => write!(out, "{count} of {told} replies change")?,
         }
         if *unclear > 0 {
+            let replies = if *unclear == 1 { "reply" } else { "replies" };
             write!(
                 out,
-                "; nothing can be said of {unclear}, in which state from before the messages that \
-                 are kept, chance or another server had a part"
+                "; in {unclear} {replies} state from before the messages that are kept, chance or \
+                 another server had a part, so that nothing can be said of them"
             )?;
         }
         if *partial > 0 {

@@ -29,6 +29,8 @@ pub(super) struct Tape {
 #[derive(Default)]
 struct Reel {
     events: VecDeque<Event>,
+    /// The number of the next event.
+    next: u64,
     messages: usize,
     bytes: usize,
     /// Connections whose first events are not kept any more.
@@ -36,16 +38,24 @@ struct Reel {
 }
 
 struct Event {
+    /// Counts up, one an event.
+    number: u64,
     conn: u64,
     at: Duration,
     what: What,
+    /// Whether the generation that answered it answers the same from fresh state; none: not known.
+    is_clear: Option<bool>,
 }
 
 enum What {
-    Opened(Arc<Place>),
+    Opened {
+        place: Arc<Place>,
+        generation: u64,
+    },
     /// One read, message by message where the framing tells where each ends.
     Received {
         messages: Vec<Vec<u8>>,
+        whole: usize,
         generation: u64,
     },
     Sent(Vec<u8>),
@@ -72,6 +82,9 @@ pub(super) struct Recording {
 pub(super) struct Answer {
     pub(super) bytes: Vec<u8>,
     pub(super) generation: u64,
+    /// The event that it was an answer to, and what is known of that.
+    pub(super) event: u64,
+    pub(super) is_clear: Option<bool>,
     /// It was read with the message before; what was answered stands with the first of them.
     pub(super) continues: bool,
     /// More may have been on its way.
@@ -92,8 +105,21 @@ impl Tape {
     fn note(&self, conn: u64, what: What) {
         let at = self.began.elapsed();
         let mut reel = self.reel();
-        reel.push(Event { conn, at, what });
+        let number = reel.next;
+        reel.push(Event { number, conn, at, what, is_clear: None });
         reel.shorten(self.most);
+    }
+
+    /// Of these events it is known now whether their answers come again from fresh state.
+    pub(super) fn remember(&self, known: &[(u64, bool)]) {
+        let mut reel = self.reel();
+        let Some(first) = reel.events.front().map(|event| event.number) else { return };
+        for (number, is_clear) in known {
+            let place = number.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+            if let Some(event) = place.and_then(|place| reel.events.get_mut(place)) {
+                event.is_clear = Some(*is_clear);
+            }
+        }
     }
 
     /// What is kept now.
@@ -127,7 +153,9 @@ impl Recording {
         let index = self.cues.len();
         let mut add = |deed, generation, continues| {
             self.cues.push(Cue { conn: event.conn, at, deed });
-            self.answers.push(Answer { generation, continues, ..Answer::default() });
+            let (number, is_clear) = (event.number, event.is_clear);
+            let answer = Answer { generation, event: number, is_clear, ..Answer::default() };
+            self.answers.push(Answer { continues, ..answer });
         };
         match &event.what {
             What::Sent(bytes) => {
@@ -135,16 +163,16 @@ impl Recording {
                     self.answers[index].bytes.extend(bytes);
                 }
             }
-            What::Opened(place) => {
+            What::Opened { place, generation } => {
                 last.insert(event.conn, index);
-                add(Deed::Open(Arc::clone(place)), 0, false);
+                add(Deed::Open(Arc::clone(place)), *generation, false);
             }
-            What::Received { messages, generation } => {
+            What::Received { messages, whole, generation } => {
                 last.insert(event.conn, index);
                 for (place, message) in messages.iter().enumerate() {
                     add(Deed::Send(message.clone()), *generation, place > 0);
                 }
-                self.partial -= messages.len();
+                self.partial -= whole;
             }
             What::PeerEnded => add(Deed::End, 0, false),
             What::Gone => {
@@ -165,14 +193,15 @@ impl Reel {
                 bytes.extend(more);
                 return;
             }
-            (What::Received { messages, .. }, _) => {
-                self.messages += messages.len();
+            (What::Received { messages, whole, .. }, _) => {
+                self.messages += whole;
                 self.bytes += messages.iter().map(Vec::len).sum::<usize>();
             }
             (What::Sent(bytes), _) => self.bytes += bytes.len(),
             _ => {}
         }
         self.events.push_back(event);
+        self.next += 1;
     }
 
     /// Drops the oldest until what is left is within the bounds.
@@ -182,14 +211,14 @@ impl Reel {
             let Some(event) = self.events.pop_front() else { return };
             self.cut.insert(event.conn);
             match event.what {
-                What::Received { messages, .. } => {
-                    self.messages -= messages.len();
+                What::Received { messages, whole, .. } => {
+                    self.messages -= whole;
                     self.bytes -= messages.iter().map(Vec::len).sum::<usize>();
                 }
                 What::Sent(bytes) => self.bytes -= bytes.len(),
                 // Nothing of it is kept any more.
                 What::Gone => _ = self.cut.remove(&event.conn),
-                What::Opened(_) | What::PeerEnded => {}
+                What::Opened { .. } | What::PeerEnded => {}
             }
         }
     }
@@ -212,12 +241,14 @@ impl Tap for Recorder {
             local: conn.local.clone(),
             listener: conn.listener.clone().unwrap_or_else(nowhere),
         };
-        self.0.note(conn.id, What::Opened(Arc::new(place)));
+        let generation = conn.generation();
+        self.0.note(conn.id, What::Opened { place: Arc::new(place), generation });
     }
 
     fn received(&self, conn: &Conn, bytes: &[u8]) {
-        let (messages, generation) = (messages(conn, bytes), conn.generation());
-        self.0.note(conn.id, What::Received { messages, generation });
+        let generation = conn.generation();
+        let (messages, whole) = messages(conn, bytes);
+        self.0.note(conn.id, What::Received { messages, whole, generation });
     }
 
     fn sent(&self, conn: &Conn, bytes: &[u8]) {
@@ -233,27 +264,30 @@ impl Tap for Recorder {
     }
 }
 
-/// The messages of one read. Where a message began in the read before, or the script reads by
-/// another framing, they are cut elsewhere, which a stream does not mind.
-fn messages(conn: &Conn, bytes: &[u8]) -> Vec<Vec<u8>> {
+/// The messages of one read, and how many of them end in it. Where a message began in the read
+/// before, or the script reads by another framing, they are cut elsewhere, which a stream does not
+/// mind.
+fn messages(conn: &Conn, bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
     let framing = conn.framing();
+    // A function belongs to the script, and is not to be called for this.
+    if !conn.is_stream() || framing.is_raw() || framing.is_function() {
+        return (vec![bytes.to_vec()], 1);
+    }
     let mut messages = Vec::new();
     let mut rest = bytes;
-    // A function belongs to the script, and is not to be called for this.
-    if conn.is_stream() && !framing.is_raw() && !framing.is_function() {
-        let decode = |rest: &[u8]| framing.decode(&mut Progress::default(), rest, false);
-        while let Ok(Some(decoded)) = decode(rest) {
-            if decoded.consumed == 0 {
-                break;
-            }
-            messages.push(rest[..decoded.consumed].to_vec());
-            rest = &rest[decoded.consumed..];
+    let decode = |rest: &[u8]| framing.decode(&mut Progress::default(), rest, false);
+    while let Ok(Some(decoded)) = decode(rest) {
+        if decoded.consumed == 0 {
+            break;
         }
+        messages.push(rest[..decoded.consumed].to_vec());
+        rest = &rest[decoded.consumed..];
     }
-    if !rest.is_empty() || messages.is_empty() {
+    let whole = messages.len();
+    if !rest.is_empty() {
         messages.push(rest.to_vec());
     }
-    messages
+    (messages, whole)
 }
 
 /// What was accepted has a listener, so this is for no connection.

@@ -1,7 +1,7 @@
 //! Has a script answer what was once sent to a server, from fresh state and at the same distances
 //! in time. What was answered then is not known here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use crate::settings::Settings;
 use crate::vm::WatchdogHandle;
 use crate::worker::Floor;
 use crate::world::World;
+
+/// Bytes that a run may answer: a script that floods its peers has no end of them.
+const MOST_ANSWERED: usize = 64 << 20;
 
 /// Something that a peer did.
 #[derive(Debug, Clone)]
@@ -69,7 +72,7 @@ pub struct Place {
 pub struct Reply {
     /// The bytes; of datagrams, one behind the other.
     pub bytes: Vec<u8>,
-    /// The server has ended the connection behind them.
+    /// The server has ended the connection behind them, and the peer had not.
     pub ended: bool,
 }
 
@@ -91,14 +94,14 @@ impl Rerun<'_> {
     /// The replies to all cues, by their index; blocks this thread.
     ///
     /// # Errors
-    /// The script cannot be loaded from fresh state, or does not come to rest.
+    /// The script cannot be loaded from fresh state, answers too much, or does not come to rest.
     pub fn go(&self) -> Result<Vec<Reply>, String> {
         let limited = async |idle: Arc<Idle>| {
             let hourglass = Hourglass::turn(LONGEST_RUN);
             tokio::select! {
                 replies = self.play(&idle) => replies,
                 () = hourglass.run_out() => {
-                    Err(format!("it took over {} s and was stopped", LONGEST_RUN.as_secs()))
+                    Err("it did not come to rest and was stopped".to_owned())
                 }
             }
         };
@@ -113,15 +116,16 @@ impl Rerun<'_> {
         let floor = Floor::load_in(setup, Some(Rc::clone(&world)), upstreams.dialler()).await;
         let floor = floor.map_err(|fault| fault.summary())?;
         let replies = vec![Reply::default(); self.cues.len()];
-        let mut crowd = Crowd { floor, idle, sockets: Vec::new(), peers: HashMap::new(), replies };
+        let mut crowd =
+            Crowd { floor, idle, sockets: Vec::new(), peers: HashMap::new(), replies, answered: 0 };
         for (index, cue) in self.cues.iter().enumerate() {
             let wait = cue.at.saturating_sub(world.elapsed());
             if !wait.is_zero() {
                 sleep(wait).await;
-                crowd.listen().await;
+                crowd.listen().await?;
             }
             crowd.act(index, cue);
-            crowd.listen().await;
+            crowd.listen().await?;
         }
         crowd.floor.dismantle();
         Ok(crowd.replies)
@@ -135,20 +139,50 @@ struct Crowd<'a> {
     sockets: Vec<(Arc<Listener>, Endpoint, MemoryDatagrams)>,
     peers: HashMap<u64, Peer>,
     replies: Vec<Reply>,
+    /// Bytes in `replies`.
+    answered: usize,
 }
 
 /// A peer, and the cue that what it receives is an answer to.
 struct Peer {
     far: Far,
     cue: usize,
+    /// What the server has no room for yet.
+    unsent: VecDeque<Vec<u8>>,
+    /// It has ended its sending side, so that an end of the server's is no news.
+    has_ended: bool,
     is_over: bool,
+}
+
+impl Peer {
+    fn new(far: Far, cue: usize) -> Self {
+        Self { far, cue, unsent: VecDeque::new(), has_ended: false, is_over: false }
+    }
+
+    /// Sends what there is room for; says whether there was any.
+    fn send(&mut self) -> bool {
+        let mut has_sent = false;
+        while let Some(piece) = self.unsent.front() {
+            let mut context = Context::from_waker(Waker::noop());
+            if self.far.poll_send(&mut context, piece).is_pending() {
+                return has_sent;
+            }
+            // It was taken once; where it is not any more, there is no reply.
+            self.unsent.pop_front();
+            has_sent = true;
+        }
+        if self.has_ended && has_sent {
+            self.far.end();
+        }
+        has_sent
+    }
 }
 
 impl Crowd<'_> {
     fn act(&mut self, index: usize, cue: &Cue) {
         if let Deed::Open(place) = &cue.deed {
             if let Some(far) = self.open(place) {
-                self.peers.insert(cue.conn, Peer { far, cue: index, is_over: false });
+                self.peers.insert(cue.conn, Peer::new(far, index));
             }
             return;
         }
@@ -156,10 +190,15 @@ impl Crowd<'_> {
         match &cue.deed {
             Deed::Send(bytes) => {
                 peer.cue = index;
-                // It was taken once; where it is not any more, there is no reply.
-                let _ = peer.far.poll_send(&mut Context::from_waker(Waker::noop()), bytes);
+                peer.unsent.push_back(bytes.clone());
+                peer.send();
             }
-            Deed::End => peer.far.end(),
+            Deed::End => {
+                peer.has_ended = true;
+                if peer.unsent.is_empty() {
+                    peer.far.end();
+                }
+            }
             Deed::Leave => drop(self.peers.remove(&cue.conn)),
             Deed::Open(_) => {}
         }
@@ -200,21 +239,27 @@ impl Crowd<'_> {
     }
 
     /// Lets everything come to rest, and takes in what the peers receive.
-    async fn listen(&mut self) {
+    async fn listen(&mut self) -> Result<(), String> {
         loop {
             self.idle.rest().await;
             let mut context = Context::from_waker(Waker::noop());
             let mut has_heard = false;
             for peer in self.peers.values_mut().filter(|peer| !peer.is_over) {
+                has_heard |= peer.send();
                 let reply = &mut self.replies[peer.cue];
                 while let Poll::Ready(arrival) = peer.far.poll_receive(&mut context) {
                     match arrival {
                         Arrival::Piece(piece) => {
                             has_heard = true;
+                            self.answered += piece.len();
                             reply.bytes.extend(piece);
+                            if self.answered > MOST_ANSWERED {
+                                let limit = MOST_ANSWERED >> 20;
+                                return Err(format!("the answers are over {limit} MiB"));
+                            }
                         }
                         Arrival::Eof | Arrival::Reset => {
-                            reply.ended = true;
+                            reply.ended = !peer.has_ended;
                             peer.is_over = true;
                             break;
                         }
@@ -223,7 +268,7 @@ impl Crowd<'_> {
             }
             // Whoever waited for room goes on.
             if !has_heard {
-                return;
+                return Ok(());
             }
         }
     }

@@ -12,6 +12,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 pub use find::{FindError, find, folders};
 pub use handlers::Handlers;
 
@@ -47,6 +49,8 @@ pub struct Suite {
     pub splits: bool,
     /// How many at once.
     pub jobs: usize,
+    /// Ends all of it before its end.
+    pub stop: CancellationToken,
 }
 
 /// How one dialogue went.
@@ -92,9 +96,10 @@ impl Suite {
     pub fn run(&self, mut tell: impl FnMut(Verdict)) -> std::io::Result<()> {
         let watchdog = Watchdog::start(self.settings.budget)?;
         let next = AtomicUsize::new(0);
-        let (sender, verdicts) = mpsc::sync_channel(MOST_WAITING);
         thread::scope(|scope| {
-            for _ in 0..self.jobs.min(self.files.len()).max(1) {
+            // Dropped before the scope waits for its threads, so that none waits for it.
+            let (sender, verdicts) = mpsc::sync_channel(MOST_WAITING);
+            for job in 0..self.jobs.min(self.files.len()).max(1) {
                 let (sender, watchdog, next) = (sender.clone(), watchdog.handle(), &next);
                 let work = move || {
                     while let Some((index, file)) = self.take(next) {
@@ -102,7 +107,13 @@ impl Suite {
                         let _ = sender.send((index, self.judge(file, &watchdog)));
                     }
                 };
-                thread::Builder::new().name("dialogues".to_owned()).spawn_scoped(scope, work)?;
+                let name = "dialogues".to_owned();
+                match thread::Builder::new().name(name).spawn_scoped(scope, work) {
+                    Ok(_) => {}
+                    Err(error) if job == 0 => return Err(error),
+                    // Those that are there do all of it.
+                    Err(_) => break,
+                }
             }
             drop(sender);
             in_order(&verdicts, &mut tell);
@@ -111,6 +122,9 @@ impl Suite {
     }
 
     fn take(&self, next: &AtomicUsize) -> Option<(usize, &Path)> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
         let index = next.fetch_add(1, Ordering::Relaxed);
         self.files.get(index).map(|file| (index, file.as_path()))
     }
@@ -159,6 +173,7 @@ impl Suite {
             settings: Arc::clone(&self.settings),
             watchdog: watchdog.clone(),
             cuts: Cuts::Steps,
+            stop: self.stop.clone(),
         };
         let plain = run.go();
         verdict.ways = 1;

@@ -1,6 +1,8 @@
 //! `--gate`: a script goes live only if its dialogues pass.
 
-use crate::support::{Builder, Server};
+use std::fs;
+
+use crate::support::{Builder, SIGTERM, Server, wait_until};
 
 const ONE: &str = "return { framing = \"line\", on_message = function() return \"one\" end }\n";
 const TWO: &str = "return { framing = \"line\", on_message = function() return \"two\" end }\n";
@@ -37,6 +39,16 @@ fn a_changed_dialogue_opens_the_gate() {
     server.save("gate/a.dialogue", WANTS_TWO);
     server.wait_log("generation 2 is live");
     client.exchange(b"x\n", b"two\n");
+}
+
+#[test]
+fn a_dialogue_that_the_live_script_fails_is_told() {
+    let server = gated(ONE, WANTS_ONE).start();
+    server.save("gate/a.dialogue", WANTS_TWO);
+    server.wait_log("generation 1 would not pass the gate now: 1 of 1 dialogues failed");
+    server.wait_log("a.dialogue:2: < two");
+    server.save("handler.lua", TWO);
+    server.wait_log("generation 2 is live");
 }
 
 #[test]
@@ -93,4 +105,65 @@ fn nothing_of_the_rehearsal_touches_the_server() {
     client.exchange(b"x\n", b"2 2\n");
     server.wait_log_count("counted", 2);
     assert_eq!(server.log_count("counted"), 2, "{}", server.log_text());
+}
+
+/// A handler that never comes to rest, and dialogues that it would take minutes to fail.
+fn endless() -> Builder {
+    let mut builder = Server::builder().script(ONE);
+    for number in 0..20 {
+        builder = builder.file(&format!("gate/{number}.dialogue"), WANTS_ONE);
+    }
+    let gate = builder.dir().join("gate").display().to_string();
+    builder.args(["--gate", &gate])
+}
+
+/// Waits until dialogues are played: their threads bear the name.
+fn await_dialogues(server: &Server) {
+    wait_until("dialogues are played", || {
+        let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).ok()?;
+        let mut names =
+            threads.flatten().filter_map(|it| fs::read_to_string(it.path().join("comm")).ok());
+        names.any(|name| name.trim() == "dialogues").then_some(())
+    });
+}
+
+const SPINNING: &str = "return { framing = \"line\", on_message = function()\n\
+                          while true do sleep(0) end\n\
+                        end }\n";
+
+#[test]
+fn a_save_overtakes_the_dialogues_of_the_one_before() {
+    let server = endless().start();
+    server.save("handler.lua", SPINNING);
+    await_dialogues(&server);
+    server.save("handler.lua", &format!("-- anew\n{ONE}"));
+    server.wait_log("generation 2 is live");
+    server.tcp().exchange(b"x\n", b"one\n");
+}
+
+#[test]
+fn a_server_that_stops_does_not_wait_for_dialogues() {
+    let mut server = endless().start();
+    server.save("handler.lua", SPINNING);
+    await_dialogues(&server);
+    server.signal(SIGTERM);
+    assert_eq!(server.wait_exit(), 0);
+}
+
+#[test]
+fn once_is_the_servers_and_not_that_of_the_dialogues() {
+    let dialogue = "a> x\na< one\na!> close\nb> x\nb< one\n";
+    let server = gated(ONE, dialogue).args(["--once"]).start();
+    server.tcp().exchange(b"x\n", b"one\n");
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let builder = gated(ONE, WANTS_ONE);
+    let file = builder.dir().join("gate/a.dialogue");
+    let server = builder.start();
+    fs::remove_file(&file).unwrap();
+    nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    server.save("handler.lua", TWO);
+    server.wait_log("the gate is closed");
 }

@@ -83,7 +83,9 @@ fn where_no_server_is_clients_are_turned_away_until_one_is() {
     client.send(b"a\n");
     Client::of_tcp(server.accept().unwrap().0).expect(b"a\n");
     stop(&mut proxy);
-    assert_eq!(recorded(proxy.dir()), "> a\n!< eof\n!> eof\n");
+    // Whoever was turned away has seen an end.
+    let expected = "!> connect\n!< eof\nc2> a\nc2!< eof\nc2!> eof\n";
+    assert_eq!(recorded(proxy.dir()), expected);
 }
 
 #[test]
