@@ -98,16 +98,19 @@ impl TestOptions {
             })
             .context("no thread for the dialogues")?;
         let took = begin.elapsed();
-        if let Some(file) = &self.junit {
-            let document = junit::document(&verdicts, took);
-            std::fs::write(file, document).with_context(|| {
-                format!("the results could not be written to {}", file.display())
-            })?;
-        }
+        // Neither keeps the other from being written.
+        let written = self.write_junit(&verdicts, took);
         told.and_then(|()| report::sum_up(&mut io::stdout().lock(), &verdicts, took))
             .context("the results could not be written")?;
+        written?;
         let failed = verdicts.iter().any(Verdict::has_failed);
         Ok(if failed { Exit::Failed } else { Exit::Stopped })
+    }
+
+    fn write_junit(&self, verdicts: &[Verdict], took: Duration) -> anyhow::Result<()> {
+        let Some(file) = &self.junit else { return Ok(()) };
+        std::fs::write(file, junit::document(verdicts, took))
+            .with_context(|| format!("the results could not be written to {}", file.display()))
     }
 
     fn suite(&self) -> anyhow::Result<Suite> {

@@ -160,6 +160,11 @@ fn several_clients_and_a_server_that_speaks_first_survive_it() {
         drop(clients.remove(0));
         wait_until("its end is seen", || recorded(proxy.dir()).contains("!> eof").then_some(()));
         clients[0].exchange(b"still here\r\n", b"250 ok\r\n");
+        // One after the other, so that their order is no matter of chance.
+        for mut client in clients {
+            client.half_close();
+            client.expect_eof();
+        }
     });
     assert!(text.starts_with("@eol crlf\n!> connect\n< 220 hello\nc2!> connect\n"), "{text}");
 }
