@@ -60,7 +60,7 @@ pub struct ReplayOptions {
     #[arg(short, long, value_name = "URL", help = LISTEN, value_parser = address())]
     listen: Option<Address>,
 
-    /// How long a step waits for what it expects [default: the dialogue's @timeout, else 5s]
+    /// How long a step waits for what it expects [default: as the dialogue says, else 5s]
     #[arg(long, value_name = "TIME", value_parser = settings::parse_duration)]
     timeout: Option<Duration>,
 
