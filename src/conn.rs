@@ -24,14 +24,14 @@ use tokio::time::Instant;
 use tracing::info;
 
 pub use ahead::Lent;
-pub use identity::{Framings, Identity, IdleLimit, Reason, Transport, Version};
+pub use identity::{Framings, Identity, IdleLimit, Reason, Version};
 pub use inbox::{ReadEnd, Reading, Received};
 pub use input::Input;
 pub use outbox::{MAX_DATAGRAM, Outbox, Outgoing, SendError, Spares, StreamQueue};
 
 use crate::frame::{FrameError, Framing};
 use crate::net::option::Options;
-use crate::net::{Endpoint, Listener};
+use crate::net::{Endpoint, Listener, Transport};
 use inbox::Inbox;
 use task::{Task, Waiters};
 

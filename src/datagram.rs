@@ -17,10 +17,10 @@ use tokio::task::{spawn_local, yield_now};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use crate::conn::{Outgoing, Transport};
+use crate::conn::Outgoing;
 use crate::handler::Handler;
-use crate::net::Listener;
 use crate::net::datagram::{Datagram, DatagramSocket};
+use crate::net::{Listener, Transport};
 use crate::service::Service;
 use crate::tap::Tap;
 use clock::Clock;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::hash::Fields;
 use crate::script::Bundle;
 use crate::settings::Settings;
-use crate::simulation::suite::{Handlers, Suite, find, folders};
+use crate::simulation::suite::{Handlers, LARGEST, Suite, find, folders};
 
 /// Failures that are shown in full.
 const SHOWN: usize = 3;
@@ -26,9 +26,6 @@ pub struct Gate {
     paths: Vec<PathBuf>,
     settings: Arc<Settings>,
 }
-
-/// A dialogue that is larger was written by no person and no recorder for this.
-const LARGEST: u64 = 64 << 20;
 
 /// Whether it can be read in one go: a pipe would be waited for.
 fn is_sound(file: &Path) -> bool {

@@ -3,24 +3,21 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
-use tokio::net::UdpSocket;
 use tokio::task::spawn_local;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::conn::{
-    Conn, Framings, Identity, Outbox, Outgoing, ReadEnd, Reason, Received, StreamQueue, Transport,
+    Conn, Framings, Identity, Outbox, Outgoing, ReadEnd, Reason, Received, StreamQueue,
 };
 use crate::handler::{Dialling, Handler};
+use crate::net::datagram::OnePeer;
 use crate::net::dial::{Dialled, DialledSocket, dial};
-use crate::net::memory::MemoryLink;
-use crate::net::option::Options;
-use crate::net::{Endpoint, Stream};
+use crate::net::{Endpoint, Stream, Transport};
 use crate::service::Service;
 use crate::session;
 use crate::vm::{Dial, Dialler, Vm};
@@ -52,53 +49,6 @@ fn make(maker: Maker, wanted: Dial) -> Dialling {
         debug!(%conn, "connected");
         Ok(conn)
     })
-}
-
-/// A socket that takes and gives datagrams of its one peer.
-pub trait Link: Options {
-    /// Receives one.
-    ///
-    /// # Errors
-    /// Such as a peer whose port is closed.
-    fn poll_recv(
-        &self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>>;
-
-    /// Sends one.
-    ///
-    /// # Errors
-    /// The system's.
-    fn poll_send(&self, context: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>>;
-}
-
-impl Link for UdpSocket {
-    fn poll_recv(
-        &self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.poll_recv(context, buffer)
-    }
-
-    fn poll_send(&self, context: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(context, datagram)
-    }
-}
-
-impl Link for MemoryLink {
-    fn poll_recv(
-        &self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.poll_recv(context, buffer)
-    }
-
-    fn poll_send(&self, context: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_send(context, datagram)
-    }
 }
 
 impl Maker {
@@ -135,7 +85,7 @@ impl Maker {
     }
 
     /// Has a socket for datagrams served; `ends` are the peer's and ours.
-    pub fn serve_udp<L: Link + 'static>(
+    pub fn serve_udp<L: OnePeer + 'static>(
         &self,
         ends: (Endpoint, Endpoint),
         framings: Framings,
@@ -167,7 +117,7 @@ struct Peer<L, H> {
     service: Rc<Service<H>>,
 }
 
-impl<L: Link, H: Handler> Peer<L, H> {
+impl<L: OnePeer, H: Handler> Peer<L, H> {
     /// Sends what is queued and reads what is asked for, until the connection is to end.
     fn poll(&self, context: &mut Context<'_>) -> Poll<Reason> {
         self.outgoing.register(context.waker());

@@ -23,9 +23,10 @@ pub use cuts::Cuts;
 pub use failure::Failure;
 pub use stage::{Stage, Task, Wire};
 
+use crate::net::Transport;
 use crate::transcript::{
-    Action, Deed, Dialogue, Expectation, Name, Payload, Sight, Step, Template, Transport,
-    Variables, Verdict, Wanted,
+    Action, Deed, Dialogue, Expectation, Name, Payload, Sight, Step, Template, Variables, Verdict,
+    Wanted,
 };
 use party::{End, Party};
 

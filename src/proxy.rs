@@ -26,10 +26,9 @@ use crate::net::bind::{Bound, Problem, Socket};
 use crate::net::client::Target;
 use crate::net::datagram::DatagramSocket;
 use crate::net::dial::{DialledSocket, dial};
-use crate::net::{Listener, Stream};
+use crate::net::{Listener, Stream, Transport};
 use crate::recorder::{Failure, Recorder, What};
 use crate::server::Control;
-use crate::transcript::Transport;
 use crate::transcript::record::PAUSE;
 
 /// How long connecting to the server may take.

@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::transcript::Transport;
+use crate::net::Transport;
 use crate::transcript::record::{Happening, Recording};
 
 pub use output::{Output, Place};

@@ -155,7 +155,7 @@ impl<'a> Reloader<'a> {
             return;
         }
         let hash = bundle.digest();
-        match self.replace(Arc::new(bundle)).await {
+        match self.replace(Arc::new(bundle), print).await {
             Ok(()) => {
                 self.refused = None;
                 self.seen = print;
@@ -252,10 +252,10 @@ impl<'a> Reloader<'a> {
 
     /// Tries the bundle, plays the dialogues of the gate with it, has every worker prepare it, and
     /// swaps everywhere.
-    async fn replace(&mut self, bundle: Arc<Bundle>) -> Result<(), Obstacle> {
+    async fn replace(&mut self, bundle: Arc<Bundle>, print: Option<Print>) -> Result<(), Obstacle> {
         let number = self.live.number + 1;
         vm::try_out(&bundle, number, &self.config).map_err(Obstacle::Fault)?;
-        self.pass_gate(&bundle).await?;
+        self.pass_gate(&bundle, print).await?;
         if let Err(fault) = self.prepare(&bundle, number).await {
             for worker in self.workers {
                 // A worker that is gone ends the server, which notices by itself.
@@ -280,18 +280,22 @@ impl<'a> Reloader<'a> {
         Ok(())
     }
 
-    /// Plays the dialogues, unless what they are played with has changed meanwhile.
-    async fn pass_gate(&mut self, bundle: &Arc<Bundle>) -> Result<(), Obstacle> {
+    /// Plays the dialogues, which were like `print` a moment ago, unless they or the script have
+    /// changed meanwhile.
+    async fn pass_gate(
+        &mut self,
+        bundle: &Arc<Bundle>,
+        print: Option<Print>,
+    ) -> Result<(), Obstacle> {
         let Self { gate, watcher, source, .. } = self;
         let Some(gate) = gate else { return Ok(()) };
-        let print = gate.print();
         let mut admitting = pin!(gate.admit(bundle));
         let admitted = loop {
             tokio::select! {
                 admitted = &mut admitting => break admitted,
                 () = watcher.changed() => {
                     let is_same = |now: Bundle| now.digest() == bundle.digest();
-                    if gate.print() != print || !source.read().is_ok_and(is_same) {
+                    if Some(gate.print()) != print || !source.read().is_ok_and(is_same) {
                         return Err(Obstacle::Overtaken);
                     }
                 }

@@ -12,15 +12,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::net::Listener;
 use crate::net::address::Address;
 use crate::net::bind::{Bound, Problem};
 use crate::net::client::Target;
 use crate::net::dial::{DialledSocket, dial};
 use crate::net::peer::PeerSocket;
+use crate::net::{Listener, Transport};
 use crate::play::{Cuts, Failure, Play, Stage, TIMEOUT, Task};
 use crate::transcript::record::PAUSE;
-use crate::transcript::{Action, Dialogue, FileName, Name, Sight, Step, Transport};
+use crate::transcript::{Action, Dialogue, FileName, Name, Sight, Step};
 use hall::Hall;
 use wire::SocketWire;
 

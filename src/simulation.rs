@@ -5,6 +5,7 @@
 //!
 //! A simulation takes a thread for itself, one after the other; several threads can have one each.
 
+mod door;
 mod hourglass;
 mod idle;
 pub mod rerun;
@@ -73,13 +74,11 @@ pub struct Ran {
     pub heard: Heard,
     /// What the handler logged, a line each, with its level.
     pub log: Vec<String>,
-    /// How long it took by its own clock.
-    pub time: Duration,
 }
 
 impl Ran {
     fn without_a_step(failure: Failure) -> Self {
-        Self { outcome: Err(failure), heard: Heard::new(), log: Vec::new(), time: Duration::ZERO }
+        Self { outcome: Err(failure), heard: Heard::new(), log: Vec::new() }
     }
 }
 
@@ -126,7 +125,7 @@ impl Run<'_> {
         let framing = self.dialogue.directives.framing.as_ref();
         let setup = setup(&self.settings, framing, &self.bundle, &self.watchdog, &stop);
         let dialler = upstreams.dialler();
-        let floor = match Floor::load_in(setup, Some(Rc::clone(&world)), dialler).await {
+        let floor = match Floor::load_in(setup, Some(world), dialler).await {
             Ok(floor) => floor,
             Err(fault) => {
                 let ran = Ran::without_a_step(self.failure(fault.to_string()));
@@ -141,7 +140,7 @@ impl Run<'_> {
         let stage = SimulatedStage::new(props, floor, upstreams, Rc::clone(seen), Arc::clone(idle));
         let play = Play::new(self.dialogue, &stage, sent, self.cuts, at).hearing_lines_end(replied);
         let (outcome, heard) = play.run().await;
-        Ran { outcome, heard, log: seen.take_log(), time: world.elapsed() }
+        Ran { outcome, heard, log: seen.take_log() }
     }
 
     fn failure(&self, problem: String) -> Failure {

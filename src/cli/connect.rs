@@ -24,12 +24,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::usage::UsageError;
 use super::{Exit, server};
+use crate::net::Transport;
 use crate::net::address::Address;
 use crate::net::dial::DialError;
 use crate::net::link::Link;
 use crate::settings;
 use crate::text::Printable;
-use crate::transcript::{Eol, Transport};
+use crate::transcript::Eol;
 use answer::Answer;
 
 /// How long connecting may take where nothing is said.

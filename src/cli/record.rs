@@ -19,11 +19,10 @@ use super::signals;
 use super::usage::UsageError;
 use crate::net::address::{Address, Listen};
 use crate::net::bind::{BindError, Bound, bind};
-use crate::net::{Listener, descriptors};
+use crate::net::{Listener, Transport, descriptors};
 use crate::proxy::{self, Counts, Ended, Server};
 use crate::recorder::{self, Place, Summary};
 use crate::server::Control;
-use crate::transcript::Transport;
 
 const LISTEN: &str = "Where clients connect: tcp://HOST:PORT, udp://HOST:PORT, unix://PATH or \
                       unixgram://PATH; HOST:PORT is TCP, a bare port is TCP on 127.0.0.1, port 0 \

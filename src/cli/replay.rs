@@ -16,12 +16,12 @@ use super::signals;
 use super::usage::UsageError;
 use crate::net::address::{Address, Listen};
 use crate::net::bind::{BindError, bind};
-use crate::net::{Listener, descriptors};
+use crate::net::{Listener, Transport, descriptors};
 use crate::play::Failure;
 use crate::replay::{self, Server, Speed};
 use crate::server::Control;
 use crate::settings;
-use crate::transcript::{Dialogue, Transport};
+use crate::transcript::Dialogue;
 
 const TO: &str = "Play the clients against this server: tcp://HOST:PORT, udp://HOST:PORT, \
                   unix://PATH or unixgram://PATH; HOST:PORT is TCP, a bare port is TCP on \

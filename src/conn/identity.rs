@@ -6,33 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frame::Framing;
-use crate::net::{Endpoint, Listener};
-
-/// The kind of socket a connection came over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// A TCP connection.
-    Tcp,
-    /// A peer of a UDP socket.
-    Udp,
-    /// A Unix stream connection.
-    Unix,
-    /// A peer of a Unix datagram socket.
-    Unixgram,
-}
-
-impl Transport {
-    /// The scheme of the URL that it is listened on with.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Unix => "unix",
-            Self::Unixgram => "unixgram",
-        }
-    }
-}
+use crate::net::{Endpoint, Listener, Transport};
 
 /// Why a connection is gone, as `on_close` and the log tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

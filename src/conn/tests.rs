@@ -1,6 +1,7 @@
 //! The words of the enums against the reference.
 
-use super::{Reason, Transport};
+use super::Reason;
+use crate::net::Transport;
 use crate::reference::Word;
 use crate::reference::words::{REASONS, TRANSPORTS};
 

@@ -3,9 +3,9 @@
 use std::task::Context;
 
 use super::*;
-use crate::conn::{Framings, Identity, Outbox, Spares, StreamQueue, Transport, Version};
+use crate::conn::{Framings, Identity, Outbox, Spares, StreamQueue, Version};
 use crate::frame::Framing;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Transport};
 
 /// Notes whose queue was written.
 #[derive(Default)]

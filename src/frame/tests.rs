@@ -7,10 +7,11 @@ mod grammar;
 mod linear;
 mod properties;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::{FrameError, Framing, Progress, Spec, Split, Splitter};
+use crate::world::Chance;
 
 fn framing(text: &str) -> Framing {
     Spec::parse(text).unwrap().standing(1 << 20).unwrap_or_else(|why| panic!("{text}: {why}"))
@@ -107,25 +108,21 @@ impl Stream {
     }
 }
 
-/// Chance that can be repeated: `SplitMix64`.
-pub(crate) struct Dice(Cell<u64>);
+/// Chance that can be repeated.
+pub(crate) struct Dice(RefCell<Chance>);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(Cell::new(seed))
+        Self(RefCell::new(Chance(seed)))
     }
 
     pub(crate) fn roll(&self) -> u64 {
-        self.0.set(self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
-        let mut z = self.0.get();
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.borrow_mut().next()
     }
 
     /// From 0 up to and without `end`.
     pub(crate) fn below(&self, end: usize) -> usize {
-        usize::try_from(self.roll() % end as u64).unwrap()
+        self.0.borrow_mut().below(end)
     }
 
     pub(crate) fn pick<'a, T>(&self, from: &'a [T]) -> &'a T {

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use tokio::net::UnixDatagram;
+use tokio::io::ReadBuf;
+use tokio::net::{UdpSocket, UnixDatagram};
 
 use super::Endpoint;
 use super::memory::MemoryDatagrams;
@@ -40,6 +41,39 @@ pub enum DatagramSocket {
     },
     /// One in memory, of a simulated server.
     Memory(MemoryDatagrams),
+}
+
+/// A socket that takes and gives datagrams of its one peer.
+pub trait OnePeer: Options {
+    /// Receives one.
+    ///
+    /// # Errors
+    /// Such as a peer whose port is closed.
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>>;
+
+    /// Sends one.
+    ///
+    /// # Errors
+    /// The system's.
+    fn poll_send(&self, context: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>>;
+}
+
+impl OnePeer for UdpSocket {
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_recv(context, buffer)
+    }
+
+    fn poll_send(&self, context: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(context, datagram)
+    }
 }
 
 /// The largest datagram: what the length field of UDP can say.

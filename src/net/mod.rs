@@ -14,9 +14,11 @@ pub mod memory;
 pub mod option;
 pub mod peer;
 mod stream;
+mod transport;
 mod udp;
 mod unix;
 
 pub use bind::Listener;
 pub use endpoint::Endpoint;
 pub use stream::Stream;
+pub use transport::Transport;

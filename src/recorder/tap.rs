@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use tracing::warn;
 
 use super::{Recorder, What};
-use crate::conn::{self, Conn};
+use crate::conn::Conn;
 use crate::tap::{Audience, End, Tap};
-use crate::transcript::Transport;
 
 /// Streams, or datagrams: a dialogue has one of them.
 const UNDECIDED: u8 = 0;
@@ -80,13 +79,7 @@ fn kind_of(conn: &Conn) -> u8 {
 impl Tap for RecorderTap {
     fn opened(&self, conn: &Conn) {
         self.decide(conn);
-        let transport = match conn.transport {
-            conn::Transport::Tcp => Transport::Tcp,
-            conn::Transport::Udp => Transport::Udp,
-            conn::Transport::Unix => Transport::Unix,
-            conn::Transport::Unixgram => Transport::Unixgram,
-        };
-        self.note(conn, || What::Connected(transport));
+        self.note(conn, || What::Connected(conn.transport));
     }
 
     fn received(&self, conn: &Conn, bytes: &[u8]) {

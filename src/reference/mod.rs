@@ -1,11 +1,10 @@
-#![doc = include_str!("reference.md")]
-//! # How this module is made
-//!
 //! The one source of truth for what a script is told about its API: tables of callbacks, methods,
 //! functions, framing kinds and words, as data. The tables in `reference.md`, the definitions for
 //! luau-lsp and those for LuaLS are made from them, and a test compares the committed files:
 //! `UPDATE_REFERENCE=1 cargo test --lib reference` writes them. `tests/server/reference.rs`
 //! compares the data with the running program. Nothing here knows Lua or a socket.
+//!
+#![doc = include_str!("reference.md")]
 
 pub mod callbacks;
 pub mod framing;

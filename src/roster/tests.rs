@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::conn::{Framings, Identity, Outbox, Spares, StreamQueue, Transport, Version};
+use crate::conn::{Framings, Identity, Outbox, Spares, StreamQueue, Version};
 use crate::frame::Framing;
 use crate::hub::{Limit, Mailbox, Publication, Target};
-use crate::net::{Endpoint, Listener};
+use crate::net::{Endpoint, Listener, Transport};
 
 /// Far more than any test takes that is not quadratic.
 const GENEROUS: Duration = Duration::from_secs(20);

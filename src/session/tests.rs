@@ -11,11 +11,11 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::Instant;
 
 use super::*;
-use crate::conn::{Framings, Identity, Outbox, StreamQueue, Transport};
+use crate::conn::{Framings, Identity, Outbox, StreamQueue};
 use crate::frame::Framing;
 use crate::handler::{Rules, Step, Wait, Woken};
 use crate::hub::Hub;
-use crate::net::{Endpoint, Listener};
+use crate::net::{Endpoint, Listener, Transport};
 use crate::roster::Roster;
 use crate::settings::Settings;
 use crate::tap::{self, End, Tap};

@@ -1,6 +1,7 @@
 //! Which replies change, for a person to read.
 
 use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
 
 use super::tape::Recording;
 use crate::simulation::rerun::{Cue, Deed, Reply};
@@ -24,7 +25,7 @@ pub(super) struct Comparison {
 #[derive(Debug, PartialEq, Eq)]
 struct Change {
     /// None where the connection was just made.
-    message: Option<Vec<u8>>,
+    message: Option<Arc<[u8]>>,
     peer: String,
     before: Reply,
     now: Reply,
@@ -47,7 +48,7 @@ impl Comparison {
             let (answer, before, now) =
                 (&recording.answers[index], &all_before[index], &now[index]);
             let message = match &cue.deed {
-                Deed::Send(bytes) => Some(bytes.clone()),
+                Deed::Send(bytes) => Some(Arc::clone(bytes)),
                 // A greeting is a reply, where there is one.
                 Deed::Open(_) if !before.bytes.is_empty() || !now.bytes.is_empty() => None,
                 _ => continue,

@@ -54,7 +54,7 @@ enum What {
     },
     /// One read, message by message where the framing tells where each ends.
     Received {
-        messages: Vec<Vec<u8>>,
+        messages: Vec<Arc<[u8]>>,
         whole: usize,
         generation: u64,
     },
@@ -170,7 +170,7 @@ impl Recording {
             What::Received { messages, whole, generation } => {
                 last.insert(event.conn, index);
                 for (place, message) in messages.iter().enumerate() {
-                    add(Deed::Send(message.clone()), *generation, place > 0);
+                    add(Deed::Send(Arc::clone(message)), *generation, place > 0);
                 }
                 self.partial -= whole;
             }
@@ -195,7 +195,7 @@ impl Reel {
             }
             (What::Received { messages, whole, .. }, _) => {
                 self.messages += whole;
-                self.bytes += messages.iter().map(Vec::len).sum::<usize>();
+                self.bytes += messages.iter().map(|bytes| bytes.len()).sum::<usize>();
             }
             (What::Sent(bytes), _) => self.bytes += bytes.len(),
             _ => {}
@@ -213,7 +213,7 @@ impl Reel {
             match event.what {
                 What::Received { messages, whole, .. } => {
                     self.messages -= whole;
-                    self.bytes -= messages.iter().map(Vec::len).sum::<usize>();
+                    self.bytes -= messages.iter().map(|bytes| bytes.len()).sum::<usize>();
                 }
                 What::Sent(bytes) => self.bytes -= bytes.len(),
                 // Nothing of it is kept any more.
@@ -267,11 +267,11 @@ impl Tap for Recorder {
 /// The messages of one read, and how many of them end in it. Where a message began in the read
 /// before, or the script reads by another framing, they are cut elsewhere, which a stream does not
 /// mind.
-fn messages(conn: &Conn, bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+fn messages(conn: &Conn, bytes: &[u8]) -> (Vec<Arc<[u8]>>, usize) {
     let framing = conn.framing();
     // A function belongs to the script, and is not to be called for this.
     if !conn.is_stream() || framing.is_raw() || framing.is_function() {
-        return (vec![bytes.to_vec()], 1);
+        return (vec![bytes.into()], 1);
     }
     let mut messages = Vec::new();
     let mut rest = bytes;
@@ -280,12 +280,12 @@ fn messages(conn: &Conn, bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
         if decoded.consumed == 0 {
             break;
         }
-        messages.push(rest[..decoded.consumed].to_vec());
+        messages.push(rest[..decoded.consumed].into());
         rest = &rest[decoded.consumed..];
     }
     let whole = messages.len();
     if !rest.is_empty() {
-        messages.push(rest.to_vec());
+        messages.push(rest.into());
     }
     (messages, whole)
 }

@@ -2,7 +2,6 @@
 //! in time. What was answered then is not known here.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -11,16 +10,14 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::door::Door;
+pub use super::door::Place;
 use super::hourglass::Hourglass;
 use super::idle::Idle;
 use super::stage::Seen;
 use super::upstreams::Upstreams;
 use super::{LONGEST_RUN, SEED, in_a_runtime, setup};
-use crate::accept::Accepted;
-use crate::conn::Transport;
-use crate::net::datagram::DatagramSocket;
-use crate::net::memory::{Arrival, Far, MemoryDatagrams, stream};
-use crate::net::{Endpoint, Listener};
+use crate::net::memory::{Arrival, Far};
 use crate::script::Bundle;
 use crate::settings::Settings;
 use crate::vm::WatchdogHandle;
@@ -47,24 +44,11 @@ pub enum Deed {
     /// It connects, or its first datagram is about to come.
     Open(Arc<Place>),
     /// It sends a piece of a stream, or a datagram.
-    Send(Vec<u8>),
+    Send(Arc<[u8]>),
     /// It ends its sending side.
     End,
     /// It is gone.
     Leave,
-}
-
-/// Who a peer is, and where it came to.
-#[derive(Debug)]
-pub struct Place {
-    /// How it connects.
-    pub transport: Transport,
-    /// Its address.
-    pub peer: Endpoint,
-    /// Ours.
-    pub local: Endpoint,
-    /// The listener that it came to.
-    pub listener: Arc<Listener>,
 }
 
 /// What was answered to a cue, until the next one of its connection.
@@ -116,8 +100,8 @@ impl Rerun<'_> {
         let floor = Floor::load_in(setup, Some(Rc::clone(&world)), upstreams.dialler()).await;
         let floor = floor.map_err(|fault| fault.summary())?;
         let replies = vec![Reply::default(); self.cues.len()];
-        let mut crowd =
-            Crowd { floor, idle, sockets: Vec::new(), peers: HashMap::new(), replies, answered: 0 };
+        let door = Door::new(Rc::new(floor), stop);
+        let mut crowd = Crowd { door, idle, peers: HashMap::new(), replies, answered: 0 };
         for (index, cue) in self.cues.iter().enumerate() {
             let wait = cue.at.saturating_sub(world.elapsed());
             if !wait.is_zero() {
@@ -127,16 +111,14 @@ impl Rerun<'_> {
             crowd.act(index, cue);
             crowd.listen().await?;
         }
-        crowd.floor.dismantle();
         Ok(crowd.replies)
     }
 }
 
 /// The peers and their server.
 struct Crowd<'a> {
-    floor: Floor,
+    door: Door,
     idle: &'a Idle,
-    sockets: Vec<(Arc<Listener>, Endpoint, MemoryDatagrams)>,
     peers: HashMap<u64, Peer>,
     replies: Vec<Reply>,
     /// Bytes in `replies`.
@@ -148,7 +130,7 @@ struct Peer {
     far: Far,
     cue: usize,
     /// What the server has no room for yet.
-    unsent: VecDeque<Vec<u8>>,
+    unsent: VecDeque<Arc<[u8]>>,
     /// It has ended its sending side, so that an end of the server's is no news.
     has_ended: bool,
     is_over: bool,
@@ -181,7 +163,7 @@ impl Peer {
 impl Crowd<'_> {
     fn act(&mut self, index: usize, cue: &Cue) {
         if let Deed::Open(place) = &cue.deed {
-            if let Some(far) = self.open(place) {
+            if let Some(far) = self.door.open(place) {
                 self.peers.insert(cue.conn, Peer::new(far, index));
             }
             return;
@@ -190,7 +172,7 @@ impl Crowd<'_> {
         match &cue.deed {
             Deed::Send(bytes) => {
                 peer.cue = index;
-                peer.unsent.push_back(bytes.clone());
+                peer.unsent.push_back(Arc::clone(bytes));
                 peer.send();
             }
             Deed::End => {
@@ -202,40 +184,6 @@ impl Crowd<'_> {
             Deed::Leave => drop(self.peers.remove(&cue.conn)),
             Deed::Open(_) => {}
         }
-    }
-
-    fn open(&mut self, place: &Arc<Place>) -> Option<Far> {
-        let Place { transport, peer, local, listener } = &**place;
-        match transport {
-            Transport::Tcp | Transport::Unix => {
-                let slot = self.floor.free_slot()?;
-                let (near, far) = stream(*transport == Transport::Unix);
-                let ends = (peer.clone(), local.clone());
-                let accepted = Accepted { stream: near, slot };
-                self.floor.host().serve(listener, *transport, ends, accepted);
-                Some(far)
-            }
-            Transport::Udp | Transport::Unixgram => {
-                Some(self.socket(*transport, listener, local).peer(addressed(peer)))
-            }
-        }
-    }
-
-    fn socket(
-        &mut self,
-        transport: Transport,
-        listener: &Arc<Listener>,
-        local: &Endpoint,
-    ) -> MemoryDatagrams {
-        let known = self.sockets.iter().find(|(of, at, _)| of == listener && at == local);
-        if let Some((.., socket)) = known {
-            return socket.clone();
-        }
-        let socket = MemoryDatagrams::new(local.clone());
-        let served = DatagramSocket::Memory(socket.clone());
-        self.floor.open_datagram(Arc::clone(listener), transport, served);
-        self.sockets.push((Arc::clone(listener), local.clone(), socket.clone()));
-        socket
     }
 
     /// Lets everything come to rest, and takes in what the peers receive.
@@ -270,16 +218,6 @@ impl Crowd<'_> {
             if !has_heard {
                 return Ok(());
             }
-        }
-    }
-}
-
-/// An address that an answer can be sent to: peers of Unix sockets may have none.
-fn addressed(peer: &Endpoint) -> Endpoint {
-    match peer {
-        Endpoint::Unix(None) => Endpoint::Unix(Some("unnamed".into())),
-        Endpoint::Inet(SocketAddr::V4(_) | SocketAddr::V6(_)) | Endpoint::Unix(Some(_)) => {
-            peer.clone()
         }
     }
 }

@@ -11,21 +11,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::task::spawn_local;
 use tokio_util::sync::CancellationToken;
 
+use super::door::{Door, Place};
 use super::idle::Idle;
 pub(super) use super::seen::Seen;
 use super::upstreams::Upstreams;
-use crate::accept::Accepted;
-use crate::conn::Transport;
-use crate::net::datagram::DatagramSocket;
-use crate::net::memory::{Arrival, Far, MemoryDatagrams, stream};
-use crate::net::{Endpoint, Listener};
+use crate::net::memory::{Arrival, Far};
+use crate::net::{Endpoint, Listener, Transport};
 use crate::play::{Stage, Task, Wire};
 use crate::script::Source;
 use crate::settings::{DEFAULT_PORT, Script};
-use crate::transcript::{Directives, FileName, Name, Sight, Step, Transport as Kind};
+use crate::transcript::{Directives, FileName, Name, Sight, Step};
 use crate::worker::Floor;
 
 /// Ports of clients, counted up from here.
@@ -50,9 +47,9 @@ pub(super) struct SimulatedStage<'d> {
     upstreams: Upstreams,
     seen: Rc<Seen>,
     idle: Arc<Idle>,
+    door: Door,
     listener: Arc<Listener>,
     local: Endpoint,
-    datagrams: Option<MemoryDatagrams>,
     clients: Cell<u16>,
     generation: Rc<Cell<u64>>,
 }
@@ -65,32 +62,25 @@ impl<'d> SimulatedStage<'d> {
         seen: Rc<Seen>,
         idle: Arc<Idle>,
     ) -> Self {
-        let kind = props.directives.transport();
-        let local = match kind {
-            Kind::Tcp | Kind::Udp => inet(DEFAULT_PORT),
-            Kind::Unix | Kind::Unixgram => Endpoint::Unix(Some("scriptsock.sock".into())),
+        let transport = props.directives.transport();
+        let local = match transport {
+            Transport::Tcp | Transport::Udp => inet(DEFAULT_PORT),
+            Transport::Unix | Transport::Unixgram => Endpoint::Unix(Some("scriptsock.sock".into())),
         };
         let name = props.directives.listener.as_ref().map(ToString::to_string);
         let listener =
-            Arc::new(Listener { name, url: format!("{kind}://{local}"), loopback: true });
+            Arc::new(Listener { name, url: format!("{transport}://{local}"), loopback: true });
         let floor = Rc::new(floor);
-        let datagrams = kind.is_datagram().then(|| {
-            let socket = MemoryDatagrams::new(local.clone());
-            let transport = transport(kind);
-            let served = DatagramSocket::Memory(socket.clone());
-            floor.open_datagram(Arc::clone(&listener), transport, served);
-            socket
-        });
-        spawn_local(run(Rc::clone(&floor), props.stop.clone()));
+        let door = Door::new(Rc::clone(&floor), props.stop.clone());
         Self {
             props,
             floor,
             upstreams,
             seen,
             idle,
+            door,
             listener,
             local,
-            datagrams,
             clients: Cell::new(0),
             generation: Rc::new(Cell::new(1)),
         }
@@ -101,28 +91,24 @@ impl<'d> SimulatedStage<'d> {
             return Err("connection refused: the handler has stopped the server".to_owned());
         }
         self.clients.set(self.clients.get().wrapping_add(1));
-        let kind = self.props.directives.transport();
-        let peer = self.address(who, kind);
-        if let Some(socket) = &self.datagrams {
-            return Ok(socket.peer(peer));
-        }
-        let Some(slot) = self.floor.free_slot() else {
-            return Err("all connections that --max-conns allows are open".to_owned());
+        let transport = self.props.directives.transport();
+        let place = Place {
+            transport,
+            peer: self.address(who, transport),
+            local: self.local.clone(),
+            listener: Arc::clone(&self.listener),
         };
-        let (near, far) = stream(kind == Kind::Unix);
-        let ends = (peer, self.local.clone());
-        let accepted = Accepted { stream: near, slot };
-        self.floor.host().serve(&self.listener, transport(kind), ends, accepted);
-        Ok(far)
+        let full = || "all connections that --max-conns allows are open".to_owned();
+        self.door.open(&place).ok_or_else(full)
     }
 
     /// The address that a client is seen to have.
-    fn address(&self, who: Option<&Name>, kind: Kind) -> Endpoint {
+    fn address(&self, who: Option<&Name>, transport: Transport) -> Endpoint {
         let count = self.clients.get();
-        match kind {
-            Kind::Unix => Endpoint::Unix(None),
-            Kind::Unixgram => Endpoint::Unix(Some(format!("client-{count}.sock").into())),
-            Kind::Tcp | Kind::Udp => {
+        match transport {
+            Transport::Unix => Endpoint::Unix(None),
+            Transport::Unixgram => Endpoint::Unix(Some(format!("client-{count}.sock").into())),
+            Transport::Tcp | Transport::Udp => {
                 let given = who.and_then(|name| self.props.directives.peers.get(name));
                 given.map_or_else(|| inet(FIRST_PORT + count % PORTS), |address| (*address).into())
             }
@@ -130,27 +116,8 @@ impl<'d> SimulatedStage<'d> {
     }
 }
 
-/// What a worker does beside its orders: replaces a VM that is full, and stops when it is told.
-async fn run(floor: Rc<Floor>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return floor.drain().await,
-            () = floor.exhausted() => floor.rebuild(),
-        }
-    }
-}
-
 fn inet(port: u16) -> Endpoint {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()
-}
-
-fn transport(kind: Kind) -> Transport {
-    match kind {
-        Kind::Tcp => Transport::Tcp,
-        Kind::Udp => Transport::Udp,
-        Kind::Unix => Transport::Unix,
-        Kind::Unixgram => Transport::Unixgram,
-    }
 }
 
 impl Stage for SimulatedStage<'_> {

@@ -18,6 +18,7 @@ pub use find::{FindError, find, folders};
 pub use handlers::Handlers;
 
 use super::{Ran, Run, folder_of};
+use crate::net::Transport;
 use crate::play::{Cuts, Failure};
 use crate::script::Bundle;
 use crate::settings::Settings;
@@ -32,7 +33,7 @@ const RANDOM_CUTS: u64 = 4;
 const SHOWN_LOG: usize = 20;
 
 /// Bytes of a dialogue's file.
-const LARGEST: u64 = 64 << 20;
+pub const LARGEST: u64 = 64 << 20;
 
 /// Verdicts that wait to be told.
 const MOST_WAITING: usize = 64;
@@ -210,7 +211,7 @@ fn has_streams(dialogue: &Dialogue) -> bool {
     let directives = &dialogue.directives;
     let upstreams = directives.upstreams.values();
     !directives.transport().is_datagram()
-        || upstreams.map(crate::transcript::Transport::of).any(|kind| !kind.is_datagram())
+        || upstreams.map(Transport::of).any(|kind| !kind.is_datagram())
 }
 
 fn check(ran: Ran, cuts: Cuts) -> Result<(), Trouble> {

@@ -9,12 +9,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::stage::Seen;
-use crate::conn::Transport;
 use crate::handler::Dialling;
-use crate::net::Endpoint;
 use crate::net::address::Address;
 use crate::net::dial::DialError;
 use crate::net::memory::{Arrival, Far, link, stream};
+use crate::net::{Endpoint, Transport};
 use crate::outgoing::Maker;
 use crate::text::Printable;
 use crate::transcript::Name;

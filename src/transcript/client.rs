@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::directive::Transport;
 use super::expect::Expectation;
 use super::step::{Action, Deed, Payload, Sight};
 use super::template::Template;
 use super::words::Name;
 use super::{Dialogue, Placed};
+use crate::net::Transport;
 
 /// The part of the one client of a dialogue.
 #[derive(Debug, Clone)]
@@ -94,14 +94,8 @@ impl Dialogue {
     /// For the first step that needs more than one client: another one, an upstream, the
     /// handler's file or its log; and for what the transport does not have.
     pub fn client(&self, transport: Transport) -> Result<Client, Unplayable> {
+        self.suits(transport)?;
         let file = || self.file.clone();
-        let said = self.directives.transport.unwrap_or(transport);
-        if said.is_datagram() != transport.is_datagram() {
-            return Err(Unplayable::Transport { file: file(), said, used: transport });
-        }
-        if self.steps.is_empty() {
-            return Err(Unplayable::Empty { file: file() });
-        }
         // Time passes for all, and is nobody's.
         let is_someones = |placed: &&Placed| !matches!(placed.step.action, Action::Pass(_));
         let first = self.steps.iter().find(is_someones).and_then(|first| first.step.who.as_ref());
@@ -117,6 +111,19 @@ impl Dialogue {
         });
         let turns = turns.collect::<Result<_, _>>()?;
         Ok(Client { file: file(), turns, timeout: self.directives.timeout })
+    }
+
+    /// Whether it can be played by this transport at all.
+    pub(super) fn suits(&self, transport: Transport) -> Result<(), Unplayable> {
+        let file = || self.file.clone();
+        let said = self.directives.transport.unwrap_or(transport);
+        if said.is_datagram() != transport.is_datagram() {
+            return Err(Unplayable::Transport { file: file(), said, used: transport });
+        }
+        if self.steps.is_empty() {
+            return Err(Unplayable::Empty { file: file() });
+        }
+        Ok(())
     }
 
     /// Refuses everyone but the client who speaks first.

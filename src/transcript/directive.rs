@@ -9,6 +9,7 @@ use super::field::{Field, short};
 use super::mistake::Slip;
 use super::words::{FileName, ListenerName, Name};
 use crate::frame::{Framing, Spec};
+use crate::net::Transport;
 use crate::net::address::Address;
 use crate::settings::parse_duration;
 use crate::text::nearest;
@@ -49,19 +50,6 @@ pub struct Directives {
     pub upstreams: BTreeMap<Name, Address>,
 }
 
-/// How a client connects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// A TCP stream.
-    Tcp,
-    /// UDP datagrams.
-    Udp,
-    /// A stream over a Unix socket.
-    Unix,
-    /// Datagrams over a Unix socket.
-    Unixgram,
-}
-
 /// An end of line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Eol {
@@ -71,32 +59,6 @@ pub enum Eol {
     Crlf,
     /// Nothing: text is exact bytes.
     None,
-}
-
-impl Transport {
-    const NAMES: [(&str, Self); 4] = [
-        ("tcp", Self::Tcp),
-        ("udp", Self::Udp),
-        ("unix", Self::Unix),
-        ("unixgram", Self::Unixgram),
-    ];
-
-    /// That of an address.
-    #[must_use]
-    pub fn of(address: &Address) -> Self {
-        match address {
-            Address::Tcp { .. } => Self::Tcp,
-            Address::Udp { .. } => Self::Udp,
-            Address::Unix(_) => Self::Unix,
-            Address::Unixgram(_) => Self::Unixgram,
-        }
-    }
-
-    /// Whether it carries datagrams, which have a boundary and no end.
-    #[must_use]
-    pub fn is_datagram(self) -> bool {
-        matches!(self, Self::Udp | Self::Unixgram)
-    }
 }
 
 impl Eol {
@@ -158,7 +120,7 @@ impl Directives {
                 set(&mut self.listener, ListenerName::new(trimmed.text).ok_or_else(wrong)?)
             }
             "transport" => {
-                set(&mut self.transport, named(&Transport::NAMES, trimmed.text).ok_or_else(wrong)?)
+                set(&mut self.transport, Transport::named(trimmed.text).ok_or_else(wrong)?)
             }
             // A space may be its delimiter.
             "framing" => set(&mut self.framing, framing(value)?),
@@ -244,12 +206,6 @@ fn named_value<'l>(field: Field<'l>, expected: &str) -> Result<(Name, Field<'l>)
         return Err(value.slip(format!("expected {expected}")));
     }
     Ok((name, value))
-}
-
-impl Display for Transport {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        out.write_str(name_of(&Self::NAMES, self))
-    }
 }
 
 impl Display for Eol {

@@ -1,10 +1,10 @@
-#![doc = include_str!("format.md")]
-//! # How this module is made
+//! The dialogue format: who says what to whom, as text that is read, written and compared with what
+//! is received. Pure: no socket, no clock, no Lua. [`Dialogue::parse`] reads a file into typed
+//! [`Step`]s, `Display` writes them; what one can hold, the other can say. [`Dialogue::client`]
+//! resolves the steps of a plain client into [`Turn`]s, whose [`Expectation`]s are compared with
+//! bytes as they come. [`record::Recording`] writes a dialogue of what happens between others.
 //!
-//! Pure: no socket, no clock, no Lua. [`Dialogue::parse`] reads a file into typed [`Step`]s,
-//! `Display` writes them; what one can hold, the other can say. [`Dialogue::client`] resolves
-//! the steps of a plain client into [`Turn`]s, whose [`Expectation`]s are compared with bytes as
-//! they come. [`record::Recording`] writes a dialogue of what happens between others.
+#![doc = include_str!("format.md")]
 
 mod client;
 mod difference;
@@ -28,7 +28,7 @@ use std::fmt::{self, Display, Formatter};
 
 pub use client::{Client, Turn, TurnKind, Unplayable};
 pub use difference::Difference;
-pub use directive::{Directives, Eol, Transport};
+pub use directive::{Directives, Eol};
 pub use expect::{Check, Expectation, Verdict};
 pub use mistake::{Mistake, Mistakes};
 pub use pattern::{BytesPattern, LinePattern};

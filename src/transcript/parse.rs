@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use memchr::memchr;
 
-use super::directive::{Directives, Transport, duration};
+use super::directive::{Directives, duration};
 use super::field::Field;
 use super::mistake::{Mistake, Mistakes, Slip};
 use super::pattern::{BytesPattern, LinePattern};
@@ -16,6 +16,7 @@ use super::step::{Action, Payload, Step, Wanted};
 use super::template::{Template, Text};
 use super::words::{Line, Name, is_letter};
 use super::{Dialogue, Placed};
+use crate::net::Transport;
 use hint::{no_sign, no_space, not_utf8};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";

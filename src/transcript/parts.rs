@@ -2,10 +2,10 @@
 //! server, to whom what is sent is what is to be received.
 
 use super::client::Unplayable;
-use super::directive::Transport;
 use super::step::{Action, Deed, Payload, Sight, Step, Wanted};
 use super::template::Template;
 use super::{Dialogue, Placed};
+use crate::net::Transport;
 
 impl Dialogue {
     /// The part of the clients, who connect by `transport`.
@@ -31,14 +31,8 @@ impl Dialogue {
         transport: Transport,
         action: impl Fn(&Step) -> Result<Action, String>,
     ) -> Result<Self, Unplayable> {
+        self.suits(transport)?;
         let file = || self.file.clone();
-        let said = self.directives.transport.unwrap_or(transport);
-        if said.is_datagram() != transport.is_datagram() {
-            return Err(Unplayable::Transport { file: file(), said, used: transport });
-        }
-        if self.steps.is_empty() {
-            return Err(Unplayable::Empty { file: file() });
-        }
         let steps = self.steps.iter().map(|Placed { line, step }| {
             let played = self.refuse(step).and_then(|()| action(step));
             let step_of = |action| Step { who: step.who.clone(), action };

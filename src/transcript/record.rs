@@ -12,9 +12,10 @@ mod run;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::directive::{Directives, Eol, Transport};
+use super::directive::{Directives, Eol};
 use super::step::{Action, Deed, Sight, Step};
 use super::words::Name;
+use crate::net::Transport;
 use clock::{Clock, Turn};
 use run::{Run, Said, datagram};
 

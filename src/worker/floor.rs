@@ -15,12 +15,12 @@ use tracing::{debug, warn};
 
 use super::{Setup, Shared, Source};
 use crate::accept::{Accepted, accept_tcp};
-use crate::conn::{Conn, Framings, Identity, Outbox, StreamQueue, Transport};
+use crate::conn::{Conn, Framings, Identity, Outbox, StreamQueue};
 use crate::datagram::{self, Site};
 use crate::handler::Handler;
 use crate::hub::Mailbox;
 use crate::net::datagram::DatagramSocket;
-use crate::net::{Endpoint, Listener, Stream};
+use crate::net::{Endpoint, Listener, Stream, Transport};
 use crate::outgoing::{Maker, dialler};
 use crate::roster::Roster;
 use crate::script::Bundle;
@@ -82,12 +82,6 @@ impl Floor {
     pub fn close(&self) {
         self.closing.cancel();
         self.service.drain();
-    }
-
-    /// Has nothing hold anything else any more, so that what is not used is freed: the VM holds
-    /// what opens its connections, and that holds the VM.
-    pub fn dismantle(&self) {
-        self.site.dialler.take();
     }
 
     /// Drops a prepared generation.
@@ -280,9 +274,10 @@ impl Floor {
     }
 }
 
+/// The VM holds what opens its connections, and that holds the VM.
 impl Drop for Floor {
     fn drop(&mut self) {
-        self.dismantle();
+        self.site.dialler.take();
     }
 }
 

@@ -33,6 +33,13 @@ fn assert_fine(ended: &Ended, stdout: &[u8]) {
     assert_eq!(ended.stdout.escape_ascii().to_string(), stdout.escape_ascii().to_string());
 }
 
+/// A client of `url` with pipes for its input and its answers.
+fn command(url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scriptsock"));
+    command.args(["connect", url]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
 #[test]
 fn what_is_piped_in_is_answered_over_tcp_and_unix() {
     let builder = Server::builder();
@@ -101,12 +108,7 @@ fn much_goes_both_ways_at_once() {
     let echo = "return function(msg) return msg end";
     let server = Server::builder().script(echo).start();
     let url = format!("tcp://{}", server.tcp_addr());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_scriptsock"))
-        .args(["connect", &url])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(&url).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let mut output = child.stdout.take().unwrap();
     let piece = |number: usize| vec![u8::try_from(number % 251).unwrap(); 1 << 16];
@@ -132,12 +134,7 @@ fn much_goes_both_ways_at_once() {
 #[test]
 fn a_peer_that_does_not_read_stops_the_input_not_the_answers() {
     let (listener, url) = peer();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_scriptsock"))
-        .args(["connect", &url])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(&url).spawn().unwrap();
     let mut stream = listener.accept().unwrap().0;
     let mut input = child.stdin.take().unwrap();
     let writer = thread::spawn(move || input.write_all(&vec![b'x'; 32 << 20]));
@@ -156,13 +153,7 @@ fn a_peer_that_does_not_read_stops_the_input_not_the_answers() {
 #[test]
 fn nobody_who_reads_the_answers_is_a_quiet_end() {
     let (listener, url) = peer();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_scriptsock"))
-        .args(["connect", &url])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(&url).stderr(Stdio::piped()).spawn().unwrap();
     let mut client = accept(&listener);
     drop(child.stdout.take());
     client.send(b"for nobody");
@@ -234,12 +225,8 @@ fn the_input_may_be_no_input_at_all() {
     let listener = UnixListener::bind(tempfile::tempdir().unwrap().keep().join("s")).unwrap();
     let address = listener.local_addr().unwrap();
     let path = address.as_pathname().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_scriptsock"))
-        .args(["connect", &format!("unix://{}", path.display())])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(&format!("unix://{}", path.display())).stdin(Stdio::null()).spawn().unwrap();
     let mut stream = listener.accept().unwrap().0;
     assert_eq!(stream.read(&mut [0; 8]).unwrap(), 0);
     stream.write_all(b"hi").unwrap();

@@ -3,7 +3,8 @@
 use super::{BenchOptions, is_datagram, read};
 use crate::cli::usage::UsageError;
 use crate::load::ends_connection;
-use crate::transcript::{Client, Dialogue, Transport};
+use crate::net::Transport;
+use crate::transcript::{Client, Dialogue};
 
 impl BenchOptions {
     /// What a dialogue has its client do, and whether it ends the connection.

@@ -1,7 +1,8 @@
 //! What a typed line has sent: text with an end of line, or exact bytes, written as a dialogue
 //! writes them. Pure.
 
-use crate::transcript::{Dialogue, Eol, Transport, TurnKind, Variables};
+use crate::net::Transport;
+use crate::transcript::{Dialogue, Eol, TurnKind, Variables};
 
 /// What begins a line of exact bytes, in quotes and in hex.
 const EXACT: [&str; 2] = [">> ", ">x "];

@@ -12,6 +12,7 @@ use tokio::io::ReadBuf;
 use super::option::Kept;
 use super::{End, Far, Line, wake};
 use crate::net::Endpoint;
+use crate::net::datagram::OnePeer;
 use crate::net::option::{Kind, Knob, KnobValue, OptionError, Options};
 
 /// Datagrams that wait in a socket at most.
@@ -127,12 +128,9 @@ pub fn link() -> (MemoryLink, Far) {
     (near, Far { line, socket: None })
 }
 
-impl MemoryLink {
-    /// Receives a datagram.
-    ///
-    /// # Errors
-    /// The peer is gone, and its port closed.
-    pub fn poll_recv(
+impl OnePeer for MemoryLink {
+    /// There is no error: that the peer is gone, nobody is told.
+    fn poll_recv(
         &self,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
@@ -147,11 +145,8 @@ impl MemoryLink {
         Poll::Pending
     }
 
-    /// Sends a datagram; where the peer is gone or has not taken many, it is lost.
-    ///
-    /// # Errors
-    /// None; the type is that of a socket.
-    pub fn poll_send(&self, _: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
+    /// Where the peer is gone or has not taken many, the datagram is lost.
+    fn poll_send(&self, _: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
         let way = &mut self.line.borrow_mut().to_far;
         if way.pieces.len() < MOST {
             way.push(datagram.to_vec());

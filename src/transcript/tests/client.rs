@@ -1,7 +1,8 @@
 //! What a plain client plays.
 
-use super::super::{Transport, TurnKind, Variables};
+use super::super::{TurnKind, Variables};
 use super::parse;
+use crate::net::Transport;
 
 fn refused(text: &str, transport: Transport) -> String {
     parse(text).client(transport).unwrap_err().to_string()

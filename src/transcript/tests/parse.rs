@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::super::{
     Action, Deed, Directives, Eol, FileName, Line, ListenerName, Name, Part, Payload, Sight,
-    Template, Transport, Variables, Wanted,
+    Template, Variables, Wanted,
 };
 use super::{one, parse, steps, text};
 use crate::frame::Spec;
+use crate::net::Transport;
 
 fn line(text: &str) -> Line {
     Line::new(text).unwrap()

@@ -1,7 +1,8 @@
 //! A dialogue as one side plays it.
 
-use super::super::{Dialogue, Transport, Unplayable};
+use super::super::{Dialogue, Unplayable};
 use super::parse;
+use crate::net::Transport;
 
 fn steps(part: Result<Dialogue, Unplayable>) -> Vec<String> {
     let part = part.unwrap_or_else(|why| panic!("{why}"));

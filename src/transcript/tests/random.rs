@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::super::{
     Action, BytesPattern, Deed, Dialogue, Directives, Eol, FileName, Line, LinePattern,
-    ListenerName, Name, Part, Payload, Placed, Sight, Step, Template, Text, Transport, Wanted,
+    ListenerName, Name, Part, Payload, Placed, Sight, Step, Template, Text, Wanted,
 };
 use crate::frame::Spec;
 use crate::frame::tests::Dice;
+use crate::net::Transport;
 
 const PIECES: [&str; 24] = [
     "a", "Z", "0", " ", "  ", "\t", "\r", "#", "@", "\"", "\\", "\\n", "$", "$$", "${", "${a}",

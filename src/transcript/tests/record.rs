@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::record::{BYTES_PER_STEP, Happening, LONGEST_LINE, PAUSE, Recording};
-use super::super::{Action, Deed, Dialogue, Payload, Sight, Step, Transport, Variables, Wanted};
+use super::super::{Action, Deed, Dialogue, Payload, Sight, Step, Variables, Wanted};
 use super::parse;
 use crate::frame::tests::Dice;
 use crate::frame::tests::fuzz::fuzz;
+use crate::net::Transport;
 use Happening::{Answered, Closed, Connected, Eof, Reset, Sent, ServerEof, ServerReset};
 
 type Told<'a> = (u64, u64, Happening<'a>);
