@@ -116,17 +116,20 @@ fn much_goes_both_ways_at_once() {
         for number in 0..SIZE >> 16 {
             input.write_all(&piece(number)).unwrap();
         }
+        input
     });
     let mut buffer = vec![0; 1 << 16];
     for number in 0..SIZE >> 16 {
         output.read_exact(&mut buffer).unwrap();
         assert!(buffer == piece(number), "piece {number} has changed");
     }
+    // Held open until its memory has been read: with the end of input it ends.
+    let input = writer.join().unwrap();
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
     assert!(peak < 64 << 10, "it held {peak} KiB");
-    writer.join().unwrap();
+    drop(input);
     assert_eq!(output.read(&mut buffer).unwrap(), 0);
     assert!(child.wait().unwrap().success());
 }

@@ -162,12 +162,18 @@ impl Client {
     /// What one read gives; empty at end of stream.
     #[track_caller]
     pub fn read_once(&mut self) -> Vec<u8> {
-        let mut buffer = vec![0; 65536];
-        match self.read_some(&mut buffer) {
-            Ok(count) => buffer.truncate(count),
+        match self.try_read_once() {
+            Ok(data) => data,
             Err(error) => panic!("read: {error}"),
         }
-        buffer
+    }
+
+    /// What one read gives, or why it gives nothing; empty at end of stream.
+    pub fn try_read_once(&mut self) -> io::Result<Vec<u8>> {
+        let mut buffer = vec![0; 65536];
+        let count = self.read_some(&mut buffer)?;
+        buffer.truncate(count);
+        Ok(buffer)
     }
 
     /// Everything until end of stream.
