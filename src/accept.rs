@@ -115,7 +115,7 @@ impl Troubles {
             warn!(
                 %error,
                 "no connection can be accepted: they wait in the backlog; where descriptors are \
-                 short, raise the limit (ulimit -n) or lower --max-conns"
+                 short, raise the limit (ulimit -n)"
             );
         }
         self.rests += 1;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::runtime;
 
+use scriptsock::cli::failure::fail;
 use scriptsock::cli::log::{self, Format};
 use scriptsock::cli::serve::ServeOptions;
 use scriptsock::cli::{Cli, Command, Exit, signals};
@@ -107,9 +108,10 @@ fn provide_descriptors(settings: &Settings, sockets: &[Bound]) {
 /// Tells why the server could not start or failed: one line for a person, an event for a program.
 fn report(error: &anyhow::Error, format: Format) -> Exit {
     match format {
-        // Without standard error nobody can be told; the status still says it.
-        Format::Text => drop(writeln!(io::stderr(), "scriptsock: {error:#}")),
-        Format::Json => tracing::error!("{error:#}"),
+        Format::Text => fail("scriptsock", error),
+        Format::Json => {
+            tracing::error!("{error:#}");
+            Exit::Failed
+        }
     }
-    Exit::Failed
 }

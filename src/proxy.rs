@@ -13,7 +13,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,14 +20,12 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::accept::{Accepted, Slots, accept_tcp, accept_unix};
-use crate::net::address::Address;
-use crate::net::bind::{Bound, Problem, Socket};
-use crate::net::client::Target;
+use crate::net::bind::{Bound, Socket};
 use crate::net::datagram::DatagramSocket;
-use crate::net::dial::{DialledSocket, dial};
+use crate::net::server::Server;
 use crate::net::{Listener, Stream, Transport};
-use crate::recorder::{Failure, Recorder, What};
-use crate::server::Control;
+use crate::recorder::{Recorder, What};
+use crate::server::{Control, Ended};
 use crate::transcript::record::PAUSE;
 
 /// How long connecting to the server may take.
@@ -45,45 +42,15 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// end as well.
 const LONGEST_FAREWELL: Duration = Duration::from_millis(200);
 
-/// How the proxy ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// It was told to stop.
-    InOrder,
-    /// It was told to stop at once.
-    AtOnce,
-    /// Nothing can be recorded any more.
-    NotRecorded(Failure),
-}
-
 /// What passed through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Clients that reached the server.
+    /// Clients that came; some may have been turned away.
     pub clients: u64,
     /// Bytes from clients.
     pub sent: u64,
     /// Bytes from the server.
     pub answered: u64,
-}
-
-/// The server that is recorded, found once where that is possible.
-pub struct Server {
-    address: Address,
-    /// For datagrams.
-    target: Option<Target>,
-}
-
-impl Server {
-    /// Finds it.
-    ///
-    /// # Errors
-    /// A server of datagrams has no such host, or its path cannot be one.
-    pub fn find(address: Address) -> Result<Self, Problem> {
-        let is_datagram = Transport::of(&address).is_datagram();
-        let target = is_datagram.then(|| Target::resolve(&address, false)).transpose()?;
-        Ok(Self { address, target })
-    }
 }
 
 /// What all connections share.
@@ -99,11 +66,8 @@ struct Carrier {
     answered: Cell<u64>,
     /// How often something has happened.
     events: Cell<u64>,
-    /// Streams that are open, with what hangs each up.
-    open: RefCell<BTreeMap<u64, CancellationToken>>,
-    /// One of them has ended: this was the last.
-    left: Notify,
-    gone: Cell<u64>,
+    /// Streams that are open: what hangs each up, and what says that it is gone.
+    open: RefCell<BTreeMap<u64, (CancellationToken, CancellationToken)>>,
     /// Ends everything.
     ending: CancellationToken,
 }
@@ -156,8 +120,6 @@ pub async fn run(
         answered: Cell::new(0),
         events: Cell::new(0),
         open: RefCell::default(),
-        left: Notify::new(),
-        gone: Cell::new(0),
         ending: CancellationToken::new(),
     });
     let tasks = TaskTracker::new();
@@ -189,7 +151,7 @@ pub async fn run(
     }
     ready(&bound.listener)?;
     let ended = tokio::select! {
-        failure = carrier.recorder.failure() => Ended::NotRecorded(failure),
+        _ = carrier.recorder.failure() => Ended::CutOff,
         () = control.drain.cancelled() => {
             closing.cancel();
             hear_last_words(&carrier, control).await
@@ -220,33 +182,23 @@ async fn hear_last_words(carrier: &Carrier, control: &Control) -> Ended {
             let _ = timeout(LAST_WORDS, quiet).await;
             let _ = timeout(LAST_WORDS, hang_up(carrier)).await;
         } => Ended::InOrder,
-        failure = carrier.recorder.failure() => Ended::NotRecorded(failure),
-        () = control.kill.cancelled() => Ended::AtOnce,
+        _ = carrier.recorder.failure() => Ended::CutOff,
+        () = control.kill.cancelled() => Ended::CutOff,
     }
 }
 
 /// Ends the streams that are open as if their clients had, so that the recording has an end of each.
 async fn hang_up(carrier: &Carrier) {
     loop {
-        let Some((number, hanging_up)) = carrier.open.borrow_mut().pop_first() else { return };
-        let gone = async {
-            while carrier.gone.get() != number {
-                carrier.left.notified().await;
-            }
-        };
+        let first = carrier.open.borrow_mut().pop_first();
+        let Some((_, (hanging_up, gone))) = first else { return };
         hanging_up.cancel();
-        let _ = timeout(LONGEST_FAREWELL, gone).await;
+        let _ = timeout(LONGEST_FAREWELL, gone.cancelled()).await;
     }
 }
 
 fn spawn_until(closing: &CancellationToken, task: impl Future<Output = ()> + 'static) {
-    let closing = closing.clone();
-    spawn_local(async move {
-        tokio::select! {
-            () = closing.cancelled() => {}
-            () = task => {}
-        }
-    });
+    spawn_local(closing.clone().run_until_cancelled_owned(task));
 }
 
 async fn accept_tcp_clients(
@@ -284,40 +236,31 @@ fn unlimited() -> Slots {
     Slots::new(usize::MAX)
 }
 
-/// Serves a client to its end: connects to the server, and carries between them.
+/// Serves a client to its end: notes it, connects to the server, and carries between them.
 async fn serve(carrier: Rc<Carrier>, client: Box<dyn Stream>, peer: String) {
     let served = async {
         // Before it is dialled: what the server then tells others comes of this.
         let number = carrier.opened().await;
-        let server: Box<dyn Stream> = match dial(&carrier.server.address, DIAL_LIMIT).await {
-            Ok(dialled) => match dialled.socket {
-                DialledSocket::Tcp(stream) => Box::new(stream),
-                DialledSocket::Unix(stream) => Box::new(stream),
-                // Streams are not dialled so.
-                DialledSocket::Udp(_) => return,
-            },
+        let server = match carrier.server.connect(DIAL_LIMIT).await {
+            Ok(server) => server,
             Err(error) => {
                 carrier.note(number, What::ServerEof).await;
                 carrier.note(number, What::Gone).await;
                 return warn!(
                     "{peer} is turned away: {} cannot be reached: {error}",
-                    carrier.server.address
+                    carrier.server.address()
                 );
             }
         };
         let begin = Instant::now();
         debug!(%peer, client = number, "connected");
-        let hanging_up = CancellationToken::new();
-        carrier.open.borrow_mut().insert(number, hanging_up.clone());
+        let (hanging_up, gone) = (CancellationToken::new(), CancellationToken::new());
+        carrier.open.borrow_mut().insert(number, (hanging_up.clone(), gone.clone()));
         stream::carry(&carrier, number, (client, server), &hanging_up).await;
         carrier.open.borrow_mut().remove(&number);
-        carrier.gone.set(number);
-        carrier.left.notify_one();
+        gone.cancel();
         carrier.note(number, What::Gone).await;
         debug!(%peer, client = number, seconds = begin.elapsed().as_secs(), "gone");
     };
-    tokio::select! {
-        () = served => {}
-        () = carrier.ending.cancelled() => {}
-    }
+    carrier.ending.run_until_cancelled(served).await;
 }

@@ -63,7 +63,7 @@ pub enum What {
     Gone,
 }
 
-/// Why a recording ended before its time; the text says what is in the file.
+/// Why a recording ended before its time.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(String);
@@ -163,7 +163,7 @@ impl Recorder {
                 return;
             }
         }
-        let why = format!("it is too slow, {} MiB wait to be written", MOST_WAITING >> 20);
+        let why = format!("the file is too slow, {} MiB wait to be written", MOST_WAITING >> 20);
         self.shared.fail(why);
     }
 
@@ -186,7 +186,7 @@ impl Writer {
             Some(failure) => Err(failure.clone()),
             None if !matches!(ended, Ok(Ok(()))) => {
                 let seconds = FINISH_LIMIT.as_secs();
-                Err(Failure(format!("it is too slow, not all is written after {seconds} s")))
+                Err(Failure(format!("the file is too slow, not all is written after {seconds} s")))
             }
             None => Ok(Summary { steps: self.shared.steps.load(Ordering::Acquire) }),
         }

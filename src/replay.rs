@@ -5,19 +5,16 @@
 mod hall;
 mod wire;
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::Cell;
+use std::fmt::Display;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::net::address::Address;
-use crate::net::bind::{Bound, Problem};
-use crate::net::client::Target;
-use crate::net::dial::{DialledSocket, dial};
-use crate::net::peer::PeerSocket;
-use crate::net::{Listener, Transport};
+use crate::net::Listener;
+use crate::net::bind::Bound;
+use crate::net::server::Server;
 use crate::play::{Cuts, Failure, Play, Stage, TIMEOUT, Task};
 use crate::transcript::record::PAUSE;
 use crate::transcript::{Action, Dialogue, FileName, Name, Sight, Step};
@@ -78,7 +75,7 @@ pub async fn play_server(
     let stage = NetworkStage {
         door: Rc::new(Door::Hall(hall)),
         limit: part.directives.timeout.unwrap_or(TIMEOUT),
-        early: Rc::new(RefCell::new(VecDeque::from([first]))),
+        early: Rc::new(Cell::new(Some(first))),
     };
     Ok(play(dialogue, part, &stage).await)
 }
@@ -90,7 +87,7 @@ async fn play(dialogue: &Dialogue, part: &Dialogue, stage: &NetworkStage) -> Res
         // As it stands in the file, and not as it is played.
         let placed = dialogue.steps.iter().find(|placed| placed.line == failure.line);
         match placed {
-            Some(placed) if failure.step != "at the end" => {
+            Some(placed) if !failure.is_of_end() => {
                 Failure { step: shortened(&placed.step.to_string()), ..failure }
             }
             _ => failure,
@@ -130,43 +127,15 @@ fn is_within_one_sender(part: &Dialogue, index: usize) -> bool {
     before.is_some() && before == behind
 }
 
-/// A server to connect to, found once where that is possible.
-pub struct Server {
-    address: Address,
-    target: Option<Target>,
-    /// Sockets that were opened.
-    opened: Cell<usize>,
-}
-
-impl Server {
-    /// Finds it.
-    ///
-    /// # Errors
-    /// A server of datagrams has no such host, or its path cannot be one.
-    pub fn find(address: Address) -> Result<Self, Problem> {
-        let is_datagram = Transport::of(&address).is_datagram();
-        let target = is_datagram.then(|| Target::resolve(&address, false)).transpose()?;
-        Ok(Self { address, target, opened: Cell::new(0) })
+/// A connection of one client.
+async fn connect(server: &Server, limit: Duration) -> Result<SocketWire, String> {
+    let unreachable =
+        |error: &dyn Display| format!("{} cannot be reached: {error}", server.address());
+    if server.is_datagram() {
+        return server.open().map(SocketWire::of_datagrams).map_err(|error| unreachable(&error));
     }
-
-    async fn open(&self, limit: Duration) -> Result<SocketWire, String> {
-        if let Some(target) = &self.target {
-            let number = self.opened.replace(self.opened.get() + 1);
-            let opened = target.open(number).and_then(PeerSocket::new);
-            return opened
-                .map(SocketWire::of_datagrams)
-                .map_err(|error| format!("{} cannot be reached: {error}", self.address));
-        }
-        match dial(&self.address, limit).await {
-            Ok(dialled) => match dialled.socket {
-                DialledSocket::Tcp(stream) => Ok(SocketWire::of_stream(Box::new(stream))),
-                DialledSocket::Unix(stream) => Ok(SocketWire::of_stream(Box::new(stream))),
-                // Those of datagrams are opened above.
-                DialledSocket::Udp(_) => Err("it has datagrams".to_owned()),
-            },
-            Err(error) => Err(format!("{} cannot be reached: {error}", self.address)),
-        }
-    }
+    let connected = server.connect(limit).await;
+    connected.map(SocketWire::of_stream).map_err(|error| unreachable(&error))
 }
 
 /// Where connections come from.
@@ -180,8 +149,8 @@ struct NetworkStage {
     door: Rc<Door>,
     /// How long connecting may take.
     limit: Duration,
-    /// Clients that are there already.
-    early: Rc<RefCell<VecDeque<SocketWire>>>,
+    /// A client that is there already.
+    early: Rc<Cell<Option<SocketWire>>>,
 }
 
 impl Stage for NetworkStage {
@@ -194,10 +163,9 @@ impl Stage for NetworkStage {
     fn open(&self, _: Option<&Name>) -> Task<Result<SocketWire, String>> {
         let (door, early, limit) = (Rc::clone(&self.door), Rc::clone(&self.early), self.limit);
         Box::pin(async move {
-            let waiting = early.borrow_mut().pop_front();
-            match (waiting, &*door) {
+            match (early.take(), &*door) {
                 (Some(wire), _) => Ok(wire),
-                (None, Door::Server(server)) => server.open(limit).await,
+                (None, Door::Server(server)) => connect(server, limit).await,
                 (None, Door::Hall(hall)) => Ok(hall.accept().await),
             }
         })

@@ -14,6 +14,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args};
 
+use super::failure::fail;
+use super::serve::refuse_impossible;
 use super::signals;
 use super::usage::UsageError;
 use super::{Exit, server};
@@ -148,14 +150,10 @@ impl BenchOptions {
         };
         match self.run_plan(&plan) {
             Ok(exit) => exit,
-            Err(error) => {
-                // Without standard error nobody can be told; the status still says it.
-                let _ = writeln!(io::stderr(), "scriptsock bench: {error:#}");
-                match error.downcast_ref() {
-                    Some(LoadError::Message(_)) => Exit::Usage,
-                    _ => Exit::Failed,
-                }
-            }
+            Err(error) => match (fail("scriptsock bench", &error), error.downcast_ref()) {
+                (_, Some(LoadError::Message(_))) => Exit::Usage,
+                (exit, _) => exit,
+            },
         }
     }
 
@@ -187,9 +185,7 @@ impl BenchOptions {
         let content = self.content()?;
         let framing = self.framing.clone().unwrap_or_else(|| default_framing(&content));
         let limit = content.length() + (1 << 20);
-        framing.standing(limit).map_err(|problem| {
-            UsageError::new(format!("invalid value '{framing}' for '--framing': {problem}"))
-        })?;
+        refuse_impossible(Some(&framing), limit)?;
         let is_datagram = is_datagram(&self.url);
         let timeout = if is_datagram { DATAGRAM_TIMEOUT } else { TIMEOUT };
         let timeout = dialogue.as_ref().and_then(|(client, _)| client.timeout).unwrap_or(timeout);
@@ -231,9 +227,6 @@ impl BenchOptions {
         }
         if self.count.is_some() && self.mode == Mode::Idle {
             return refuse("--count is for modes that send messages, not for idle".to_owned());
-        }
-        if self.url.takes_any_port() {
-            return refuse(format!("{}: no server has port 0", self.url));
         }
         Ok(())
     }

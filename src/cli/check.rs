@@ -12,6 +12,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Exit;
+use super::failure::fail;
 use super::serve::refuse_impossible;
 use crate::frame::Spec;
 use crate::script::{Bundle, NotFound, ReadError, Source};
@@ -92,14 +93,7 @@ impl CheckOptions {
         if let Err(error) = refuse_impossible(self.framing.as_ref(), self.max_message) {
             return error.report();
         }
-        match self.check_all() {
-            Ok(exit) => exit,
-            Err(error) => {
-                // Without standard error nobody can be told; the status still says it.
-                let _ = writeln!(io::stderr(), "scriptsock check: {error:#}");
-                Exit::Failed
-            }
-        }
+        self.check_all().unwrap_or_else(|error| fail("scriptsock check", &error))
     }
 
     fn check_all(&self) -> anyhow::Result<Exit> {

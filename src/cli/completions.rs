@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
+use super::failure::fail;
 use super::{Cli, Exit};
 
 const EXAMPLES: &str = "\
@@ -35,11 +36,7 @@ impl CompletionsOptions {
         let mut out = io::stdout().lock();
         match out.write_all(&script).and_then(|()| out.flush()) {
             Ok(()) => Exit::Stopped,
-            Err(error) => {
-                // Without standard error nobody can be told; the status still says it.
-                let _ = writeln!(io::stderr(), "scriptsock completions: {error}");
-                Exit::Failed
-            }
+            Err(error) => fail("scriptsock completions", &error.into()),
         }
     }
 }

@@ -12,7 +12,7 @@ mod talk;
 mod terminal;
 mod typed;
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,16 +22,18 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::usage::UsageError;
+use super::failure::{self, fail};
 use super::{Exit, server};
 use crate::net::Transport;
 use crate::net::address::Address;
 use crate::net::dial::DialError;
 use crate::net::link::Link;
 use crate::settings;
-use crate::text::Printable;
 use crate::transcript::Eol;
 use answer::Answer;
+
+/// As what it says something.
+const NAME: &str = "scriptsock connect";
 
 /// How long connecting may take where nothing is said.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -127,16 +129,7 @@ impl ConnectOptions {
     /// Connects and talks until one of both ends it.
     #[must_use]
     pub fn run(&self) -> Exit {
-        if self.url.takes_any_port() {
-            return UsageError::new(format!("{}: no server has port 0", self.url)).report();
-        }
-        match self.connect() {
-            Ok(exit) => exit,
-            Err(error) => {
-                tell(&format!("{error:#}"));
-                Exit::Failed
-            }
-        }
+        self.connect().unwrap_or_else(|error| fail(NAME, &error))
     }
 
     fn connect(&self) -> anyhow::Result<Exit> {
@@ -207,8 +200,7 @@ fn eol() -> impl TypedValueParser<Value = Eol> {
 
 /// Tells something where no line is edited.
 fn tell(text: &str) {
-    // Without standard error nobody can be told.
-    let _ = writeln!(io::stderr(), "scriptsock connect: {}", Printable(text.as_bytes()));
+    failure::tell(NAME, text);
 }
 
 /// What to tell of a datagram peer that is not there.

@@ -12,6 +12,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Exit;
+use super::failure::fail;
 use crate::reference::{LUALS_TYPES, LUAU_TYPES};
 use template::{TEMPLATES, Template};
 
@@ -68,14 +69,7 @@ impl InitOptions {
     /// Writes the files, and says what to type next.
     #[must_use]
     pub fn run(&self) -> Exit {
-        match self.write() {
-            Ok(()) => Exit::Stopped,
-            Err(error) => {
-                // Without standard error nobody can be told; the status still says it.
-                let _ = writeln!(io::stderr(), "scriptsock init: {error:#}");
-                Exit::Failed
-            }
-        }
+        self.write().map_or_else(|error| fail("scriptsock init", &error), |()| Exit::Stopped)
     }
 
     fn write(&self) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod check;
 pub mod completions;
 pub mod connect;
+pub mod failure;
 pub mod init;
 pub mod log;
 mod output;
@@ -16,6 +17,7 @@ pub mod test;
 pub mod usage;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::builder::TypedValueParser;
@@ -33,6 +35,7 @@ use serve::ServeOptions;
 use test::TestOptions;
 use usage::Stop;
 
+use crate::net::Listener;
 use crate::net::address::Address;
 
 /// A live-programmable socket server: TCP, UDP and Unix sockets answered by a Lua handler that
@@ -124,9 +127,27 @@ impl Cli {
     }
 }
 
+/// Connections that the kernel holds for a listener of a command.
+const BACKLOG: u32 = 1024;
+
+/// Reads a URL; a bare port is TCP.
+fn address() -> impl TypedValueParser<Value = Address> {
+    |text: &str| Address::of_server(text).map_err(|error| error.problem)
+}
+
 /// Reads what a client is to connect to.
 fn server() -> impl TypedValueParser<Value = Address> {
-    |text: &str| Address::of_server(text).map_err(|error| error.problem)
+    |text: &str| match Address::of_server(text).map_err(|error| error.problem)? {
+        url if url.takes_any_port() => Err("no server has port 0".to_owned()),
+        url => Ok(url),
+    }
+}
+
+/// Prints where a command listens, once clients are accepted.
+fn print_ready_line(listener: &Listener) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{listener}")?;
+    out.flush()
 }
 
 /// Gives every option its environment variable, by one rule; an empty one counts as absent.

@@ -9,28 +9,27 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use clap::builder::TypedValueParser;
 use tokio::runtime::{self, LocalOptions};
 use tracing::{info, warn};
 
-use super::Exit;
+use super::failure::fail;
 use super::log::{self, Format, Level, LogOptions};
 use super::signals;
 use super::usage::UsageError;
+use super::{BACKLOG, Exit, address, server};
 use crate::net::address::{Address, Listen};
 use crate::net::bind::{BindError, Bound, bind};
+use crate::net::server::Server;
 use crate::net::{Listener, Transport, descriptors};
-use crate::proxy::{self, Counts, Ended, Server};
+use crate::proxy::{self, Counts};
 use crate::recorder::{self, Place, Summary};
-use crate::server::Control;
+use crate::server::{Control, Ended};
 
 const LISTEN: &str = "Where clients connect: tcp://HOST:PORT, udp://HOST:PORT, unix://PATH or \
                       unixgram://PATH; HOST:PORT is TCP, a bare port is TCP on 127.0.0.1, port 0 \
                       takes a free one";
 
 const TO: &str = "The server, written in the same way";
-
-const BACKLOG: u32 = 1024;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,7 +49,7 @@ pub struct RecordOptions {
     listen: Address,
 
     /// The server.
-    #[arg(short, long, value_name = "URL", help = TO, value_parser = address())]
+    #[arg(short, long, value_name = "URL", help = TO, value_parser = server())]
     to: Address,
 
     /// The dialogue; - is standard output. A file that holds something is not overwritten
@@ -75,14 +74,7 @@ impl RecordOptions {
         }
         let level = if self.quiet { Level::ERROR } else { Level::INFO };
         log::start(LogOptions { level, format: Format::Text });
-        match self.record() {
-            Ok(exit) => exit,
-            Err(error) => {
-                // Without standard error nobody can be told; the status still says it.
-                let _ = writeln!(io::stderr(), "scriptsock record: {error:#}");
-                Exit::Failed
-            }
-        }
+        self.record().unwrap_or_else(|error| fail("scriptsock record", &error))
     }
 
     fn refuse_contradictions(&self) -> Result<(), UsageError> {
@@ -93,9 +85,6 @@ impl RecordOptions {
                  be carried from one to the other",
                 self.listen, self.to
             )));
-        }
-        if self.to.takes_any_port() {
-            return Err(UsageError::new(format!("--to {}: no server has port 0", self.to)));
         }
         Ok(())
     }
@@ -130,7 +119,7 @@ impl RecordOptions {
                 return Err(failure).context(format!("{place}: the recording is not complete"));
             }
         };
-        tell(&ended, counts, steps, &place);
+        tell(ended, counts, steps, &place);
         Ok(if matches!(ended, Ended::InOrder) { Exit::Stopped } else { Exit::Failed })
     }
 
@@ -169,7 +158,8 @@ fn leads_to_itself(listener: &Listener, to: &Address) -> bool {
     // Bound to every address; others than this machine's own are rarely given then.
     let takes_all = ip(own_host).is_some_and(|ip| ip.is_unspecified());
     let is_own = host == "localhost" || ip(host).is_some_and(|ip| ip.is_loopback());
-    own_host == host || takes_all && is_own
+    let is_local = |name: &str| matches!(name, "localhost" | "127.0.0.1");
+    own_host == host || takes_all && is_own || is_local(own_host) && is_local(host)
 }
 
 /// Once clients are accepted. Where standard output has the dialogue, it goes to standard error.
@@ -177,12 +167,10 @@ fn print_ready_line(listener: &Listener, place: &Place) -> io::Result<()> {
     if *place == Place::Stdout {
         return writeln!(io::stderr(), "{listener}");
     }
-    let mut out = io::stdout().lock();
-    writeln!(out, "{listener}")?;
-    out.flush()
+    super::print_ready_line(listener)
 }
 
-fn tell(ended: &Ended, counts: Counts, steps: u64, place: &Place) {
+fn tell(ended: Ended, counts: Counts, steps: u64, place: &Place) {
     let Counts { clients, sent, answered } = counts;
     let text = format!(
         "{steps} steps of {clients} clients are in {place}: {sent} bytes sent, {answered} bytes \
@@ -190,10 +178,6 @@ fn tell(ended: &Ended, counts: Counts, steps: u64, place: &Place) {
     );
     match ended {
         Ended::InOrder => info!("stopped in order; {text}"),
-        Ended::AtOnce | Ended::NotRecorded(_) => warn!("stopped at once; {text}"),
+        Ended::CutOff => warn!("stopped at once; {text}"),
     }
-}
-
-fn address() -> impl TypedValueParser<Value = Address> {
-    |text: &str| Address::of_server(text).map_err(|error| error.problem)
 }

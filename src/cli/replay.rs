@@ -7,18 +7,19 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::builder::TypedValueParser;
 use clap::{ArgGroup, Args};
 use tokio::runtime::{self, LocalOptions};
 
-use super::Exit;
+use super::failure::fail;
 use super::signals;
 use super::usage::UsageError;
+use super::{BACKLOG, Exit, address, print_ready_line, server};
 use crate::net::address::{Address, Listen};
 use crate::net::bind::{BindError, bind};
-use crate::net::{Listener, Transport, descriptors};
+use crate::net::server::Server;
+use crate::net::{Transport, descriptors};
 use crate::play::Failure;
-use crate::replay::{self, Server, Speed};
+use crate::replay::{self, Speed};
 use crate::server::Control;
 use crate::settings;
 use crate::transcript::Dialogue;
@@ -29,8 +30,6 @@ const TO: &str = "Play the clients against this server: tcp://HOST:PORT, udp://H
 
 const LISTEN: &str = "Play the server, for clients that connect here, in the order in which the \
                       dialogue mentions them; port 0 takes a free one";
-
-const BACKLOG: u32 = 1024;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,7 +52,7 @@ pub struct ReplayOptions {
     file: PathBuf,
 
     /// Against which server.
-    #[arg(short, long, value_name = "URL", help = TO, value_parser = address())]
+    #[arg(short, long, value_name = "URL", help = TO, value_parser = server())]
     to: Option<Address>,
 
     /// For which clients.
@@ -78,23 +77,23 @@ impl ReplayOptions {
             Err(error) => return error.report(),
         };
         let begin = Instant::now();
-        let told = match self.play(&dialogue, &part) {
+        match self.play(&dialogue, &part) {
             Ok(Ok(())) => {
                 let (steps, seconds) = (dialogue.steps.len(), begin.elapsed().as_secs_f64());
                 let mut out = io::stdout().lock();
                 let told = writeln!(out, "{steps} steps went as written, in {seconds:.3} s");
-                return if told.and_then(|()| out.flush()).is_ok() {
-                    Exit::Stopped
-                } else {
-                    Exit::Failed
-                };
+                match told.and_then(|()| out.flush()) {
+                    Ok(()) => Exit::Stopped,
+                    Err(_) => Exit::Failed,
+                }
             }
-            Ok(Err(failure)) => writeln!(io::stderr(), "{failure}"),
-            Err(error) => writeln!(io::stderr(), "scriptsock replay: {error:#}"),
-        };
-        // Without standard error nobody can be told; the status still says it.
-        let _ = told;
-        Exit::Failed
+            Ok(Err(failure)) => {
+                // Without standard error nobody can be told; the status still says it.
+                let _ = writeln!(io::stderr(), "{failure}");
+                Exit::Failed
+            }
+            Err(error) => fail("scriptsock replay", &error),
+        }
     }
 
     /// The dialogue, and the part of it that is played.
@@ -106,9 +105,6 @@ impl ReplayOptions {
             UsageError::with_lines(&format!("{name} has mistakes"), &mistakes)
         })?;
         let part = match (&self.to, &self.listen) {
-            (Some(to), _) if to.takes_any_port() => {
-                return Err(UsageError::new(format!("--to {to}: no server has port 0")));
-            }
             (Some(to), _) => dialogue.part_of_clients(Transport::of(to)),
             (None, Some(listen)) => dialogue.part_of_server(Transport::of(listen)),
             // The group requires one of them.
@@ -150,16 +146,6 @@ impl ReplayOptions {
         let bound = bind(&listens.collect::<Vec<_>>(), NonZeroUsize::MIN, BACKLOG)?.remove(0);
         Ok(replay::play_server(dialogue, part, bound, print_ready_line).await?)
     }
-}
-
-fn print_ready_line(listener: &Listener) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{listener}")?;
-    out.flush()
-}
-
-fn address() -> impl TypedValueParser<Value = Address> {
-    |text: &str| Address::of_server(text).map_err(|error| error.problem)
 }
 
 fn speed(text: &str) -> Result<Speed, String> {

@@ -4,7 +4,7 @@
 mod junit;
 mod report;
 
-use std::io::{self, Write};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::Exit;
+use super::failure::fail;
+use super::serve::refuse_impossible;
 use crate::frame::Spec;
 use crate::script::Source;
 use crate::settings::{self, Script, Settings};
@@ -30,58 +32,54 @@ use crate::simulation::suite::{Handlers, Suite, Verdict, find};
 pub struct TestOptions {
     /// Dialogues, and folders of them
     #[arg(value_name = "PATH", default_value = ".")]
-    pub paths: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
 
     /// The handler for all of them, in place of the one that each names
     #[arg(short, long, value_name = "FILE")]
-    pub script: Option<PathBuf>,
+    script: Option<PathBuf>,
 
     /// Play each again with its streams cut byte by byte, sent without waiting for answers, and cut
     /// at random; the answers must be the same
     #[arg(long)]
-    pub splits: bool,
+    splits: bool,
 
     /// Only files whose path holds this text
     #[arg(long, value_name = "TEXT")]
-    pub filter: Option<String>,
+    filter: Option<String>,
 
     /// Also write the results to a file, as XML that build servers read
     #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
+    junit: Option<PathBuf>,
 
     /// How many at once [default: one a core]
     #[arg(short, long, value_name = "N")]
-    pub jobs: Option<NonZeroUsize>,
+    jobs: Option<NonZeroUsize>,
 
     /// Overrides the framing of handlers; a dialogue's own goes before it
     #[arg(short, long, value_name = "SPEC", value_parser = Spec::parse)]
-    pub framing: Option<Spec>,
+    framing: Option<Spec>,
 
     /// CPU time that one handler call may take without waiting
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = settings::parse_duration)]
-    pub budget: Duration,
+    budget: Duration,
 
     /// Memory of one Lua VM
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = settings::parse_memory)]
-    pub memory: usize,
+    memory: usize,
 
     /// Largest framed message
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = settings::parse_size)]
-    pub max_message: usize,
+    max_message: usize,
 }
 
 impl TestOptions {
     /// Plays them; says whether all went as they should.
     #[must_use]
     pub fn run(self) -> Exit {
-        match self.play() {
-            Ok(exit) => exit,
-            Err(error) => {
-                // Without standard error nobody can be told; the status still says it.
-                let _ = writeln!(io::stderr(), "scriptsock: {error:#}");
-                Exit::Failed
-            }
+        if let Err(error) = refuse_impossible(self.framing.as_ref(), self.max_message) {
+            return error.report();
         }
+        self.play().unwrap_or_else(|error| fail("scriptsock test", &error))
     }
 
     fn play(self) -> anyhow::Result<Exit> {
@@ -99,17 +97,23 @@ impl TestOptions {
             .context("no thread for the dialogues")?;
         let took = begin.elapsed();
         // Neither keeps the other from being written.
-        let written = self.write_junit(&verdicts, took);
-        told.and_then(|()| report::sum_up(&mut io::stdout().lock(), &verdicts, took))
+        let failed = verdicts.iter().filter(|verdict| verdict.has_failed()).count();
+        let written = self.write_junit(&verdicts, failed, took);
+        let counts = (failed, verdicts.len());
+        told.and_then(|()| report::sum_up(&mut io::stdout().lock(), counts, took))
             .context("the results could not be written")?;
         written?;
-        let failed = verdicts.iter().any(Verdict::has_failed);
-        Ok(if failed { Exit::Failed } else { Exit::Stopped })
+        Ok(if failed > 0 { Exit::Failed } else { Exit::Stopped })
     }
 
-    fn write_junit(&self, verdicts: &[Verdict], took: Duration) -> anyhow::Result<()> {
+    fn write_junit(
+        &self,
+        verdicts: &[Verdict],
+        failed: usize,
+        took: Duration,
+    ) -> anyhow::Result<()> {
         let Some(file) = &self.junit else { return Ok(()) };
-        std::fs::write(file, junit::document(verdicts, took))
+        std::fs::write(file, junit::document(verdicts, failed, took))
             .with_context(|| format!("the results could not be written to {}", file.display()))
     }
 

@@ -93,11 +93,7 @@ impl<H: Handler + 'static> Table<H> {
         if !self.site.listener.loopback && from.port().is_some_and(|p| REFLECTORS.contains(&p)) {
             return debug!(peer = %from, "dropped a datagram that claims to come from a reflector");
         }
-        let local = match (local, self.local.port()) {
-            (Some(ip), Some(port)) => Endpoint::Inet((ip, port).into()),
-            _ => self.local.clone(),
-        };
-        let key = (from, local);
+        let key = (from, self.local.at(local));
         let known = self.peers.borrow().get(&key).cloned();
         let Some(peer) = known.or_else(|| self.admit(clock, key)) else { return };
         peer.conn.touch_at(clock.now());

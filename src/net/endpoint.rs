@@ -34,6 +34,17 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// This, or where a datagram tells which address of ours it came to, that one with our port.
+    #[must_use]
+    pub fn at(&self, ip: Option<IpAddr>) -> Self {
+        match (ip, self.port()) {
+            (Some(ip), Some(port)) => Self::Inet((ip, port).into()),
+            _ => self.clone(),
+        }
+    }
+}
+
 /// In as few pieces as there can be: every datagram has its peer looked up, and a hasher that
 /// withstands peers with forged addresses takes its time over each piece.
 impl Hash for Endpoint {

@@ -1,20 +1,19 @@
 //! The one connection of a client, in the same words whatever its transport: opened, read,
 //! written, half-closed. What is said over it is for others.
 
-use std::fmt::Display;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::net::Shutdown;
 use std::time::Duration;
 
-use nix::sys::socket::{Shutdown, shutdown};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
 
-use super::Endpoint;
 use super::address::Address;
 use super::bind::Problem;
 use super::client::{ClientSocket, Target};
 use super::dial::{DialError, Dialled, DialledSocket, dial};
+use super::{Endpoint, Transport};
 
 /// See the module. Two can use it at a time, one that receives and one that sends.
 #[derive(Debug)]
@@ -49,18 +48,13 @@ impl Link {
             return open_unixgram(address);
         }
         let Dialled { socket, peer, local } = dial(address, limit).await?;
-        let url = |scheme: &str, peer: &dyn Display| format!("{scheme}://{peer}");
-        Ok(match socket {
-            DialledSocket::Tcp(stream) => {
-                Self { socket: Socket::Tcp(stream), peer: url("tcp", &peer), local }
-            }
-            DialledSocket::Unix(stream) => {
-                Self { socket: Socket::Unix(stream), peer: url("unix", &peer), local }
-            }
-            DialledSocket::Udp(socket) => {
-                Self { socket: Socket::Udp(socket), peer: url("udp", &peer), local }
-            }
-        })
+        let peer = format!("{}://{peer}", Transport::of(address));
+        let socket = match socket {
+            DialledSocket::Tcp(stream) => Socket::Tcp(stream),
+            DialledSocket::Unix(stream) => Socket::Unix(stream),
+            DialledSocket::Udp(socket) => Socket::Udp(socket),
+        };
+        Ok(Self { socket, peer, local })
     }
 
     /// It carries datagrams, which have a boundary and no end.
@@ -106,12 +100,11 @@ impl Link {
     /// # Errors
     /// Those of the system.
     pub fn end(&self) -> io::Result<()> {
-        let stream: RawFd = match &self.socket {
-            Socket::Tcp(stream) => stream.as_raw_fd(),
-            Socket::Unix(stream) => stream.as_raw_fd(),
-            Socket::Udp(_) | Socket::Unixgram { .. } => return Ok(()),
-        };
-        Ok(shutdown(stream, Shutdown::Write)?)
+        match &self.socket {
+            Socket::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Socket::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Socket::Udp(_) | Socket::Unixgram { .. } => Ok(()),
+        }
     }
 }
 

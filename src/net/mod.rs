@@ -1,5 +1,5 @@
 //! Addresses and sockets: reading URLs, binding listeners, opening outgoing connections, socket
-//! options, sockets of a client that opens many, or one. What is done with the sockets is for the workers.
+//! options, sockets of a client that opens many, or one. What is done with them is for others.
 
 pub mod address;
 pub mod bind;
@@ -13,6 +13,7 @@ pub mod link;
 pub mod memory;
 pub mod option;
 pub mod peer;
+pub mod server;
 mod stream;
 mod transport;
 mod udp;

@@ -5,6 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use crate::text::Printable;
 use crate::transcript::{Dialogue, Placed};
 
+/// What stands for a step where something was left behind the last one.
+const AT_END: &str = "at the end";
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -29,8 +32,14 @@ impl Failure {
     /// There was something left behind the last step.
     pub(super) fn of_end(dialogue: &Dialogue, problem: String) -> Self {
         let line = dialogue.steps.last().map_or(0, |placed| placed.line);
-        let step = "at the end".to_owned();
+        let step = AT_END.to_owned();
         Self { file: dialogue.file.clone(), line, step, problem }
+    }
+
+    /// Whether it is of what was left behind the last step.
+    #[must_use]
+    pub fn is_of_end(&self) -> bool {
+        self.step == AT_END
     }
 
     /// It did not even begin.

@@ -49,7 +49,9 @@ struct Exchange {
     waiting: RefCell<VecDeque<(Key, Arc<[u8]>)>>,
     /// Something waits that did not before.
     more: Notify,
-    warned: Cell<bool>,
+    /// It was told that new clients find no place, and that the server takes nothing.
+    full: Cell<bool>,
+    refused: Cell<bool>,
 }
 
 struct Peer {
@@ -70,12 +72,10 @@ pub(super) async fn carry(carrier: Rc<Carrier>, socket: DatagramSocket) {
         peers: RefCell::default(),
         waiting: RefCell::default(),
         more: Notify::new(),
-        warned: Cell::new(false),
+        full: Cell::new(false),
+        refused: Cell::new(false),
     });
-    tokio::select! {
-        () = ending.cancelled() => {}
-        () = exchange.run(socket, &local) => {}
-    }
+    ending.run_until_cancelled(exchange.run(socket, &local)).await;
 }
 
 impl Exchange {
@@ -89,11 +89,7 @@ impl Exchange {
                 _ = look.tick() => self.forget_silent().await,
             }
             for (peer, ip, data) in arrived {
-                let local = match (ip, local.port()) {
-                    (Some(ip), Some(port)) => Endpoint::Inet((ip, port).into()),
-                    _ => local.clone(),
-                };
-                self.receive((peer, local), data).await;
+                self.receive((peer, local.at(ip)), data).await;
             }
         }
     }
@@ -107,7 +103,7 @@ impl Exchange {
     ) -> Poll<()> {
         let mut waiting = self.waiting.borrow_mut();
         while !waiting.is_empty() {
-            let count = waiting.make_contiguous().len();
+            let count = waiting.len();
             let sent = socket.poll_send(context, count, |index| {
                 let ((to, from), data) = &waiting[index];
                 Datagram { to, from, data }
@@ -155,21 +151,23 @@ impl Exchange {
                 self.tell_refused(&error);
                 let _ = peer.socket.try_send(&data);
             }
-            Err(error) => warn!(%error, "a datagram did not reach {}", self.carrier.server.address),
+            Err(error) => {
+                debug!(%error, "a datagram did not reach {}", self.carrier.server.address());
+            }
         }
     }
 
     async fn admit(self: &Rc<Self>, key: Key) -> Option<Rc<Peer>> {
         if self.peers.borrow().len() >= MOST_PEERS {
-            if !self.warned.replace(true) {
+            if !self.full.replace(true) {
                 warn!("datagrams of new clients are dropped: {MOST_PEERS} are known");
             }
             return None;
         }
-        let socket = match self.open(self.carrier.clients.get()) {
+        let socket = match self.carrier.server.open() {
             Ok(socket) => socket,
             Err(error) => {
-                let address = &self.carrier.server.address;
+                let address = self.carrier.server.address();
                 warn!("a datagram of {} is dropped: {address} cannot be reached: {error}", key.0);
                 return None;
             }
@@ -193,13 +191,6 @@ impl Exchange {
             }
         });
         Some(peer)
-    }
-
-    fn open(&self, number: u64) -> io::Result<PeerSocket> {
-        let Some(target) = &self.carrier.server.target else {
-            return Err(io::Error::other("it has no datagrams"));
-        };
-        PeerSocket::new(target.open(usize::try_from(number).unwrap_or_default())?)
     }
 
     /// Hears what the server says to a peer, for ever.
@@ -234,10 +225,10 @@ impl Exchange {
 
     /// Says so once: each datagram would be told of.
     fn tell_refused(&self, error: &io::Error) {
-        if !self.warned.replace(true) {
+        if !self.refused.replace(true) {
             warn!(
                 "{} does not take datagrams: {error}; clients get no answer until it does",
-                self.carrier.server.address
+                self.carrier.server.address()
             );
         }
     }

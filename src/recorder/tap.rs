@@ -1,9 +1,8 @@
 //! The server's connections as clients of a recording.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tracing::warn;
 
@@ -11,69 +10,52 @@ use super::{Recorder, What};
 use crate::conn::Conn;
 use crate::tap::{Audience, End, Tap};
 
-/// Streams, or datagrams: a dialogue has one of them.
-const UNDECIDED: u8 = 0;
-const STREAMS: u8 = 1;
-const DATAGRAMS: u8 = 2;
-
 /// A recorder as the audience of a server. Where it fails, the server goes on without it.
 pub struct Recorded {
     recorder: Recorder,
-    /// What the first connection was.
-    kind: Arc<AtomicU8>,
+    /// Whether the first connection was a stream: a dialogue has streams or datagrams.
+    is_stream: OnceLock<bool>,
+    /// It was told that others are left out.
+    warned: AtomicBool,
 }
 
 impl Recorded {
     /// What is said is noted by `recorder`.
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
-        Self { recorder, kind: Arc::default() }
+        Self { recorder, is_stream: OnceLock::new(), warned: AtomicBool::new(false) }
     }
 }
 
 impl Audience for Recorded {
     fn tap(self: Arc<Self>) -> Rc<dyn Tap> {
-        Rc::new(RecorderTap {
-            recorder: self.recorder.clone(),
-            kind: Arc::clone(&self.kind),
-            warned: Cell::new(false),
-        })
+        Rc::new(RecorderTap(self))
     }
 }
 
 /// Notes what one worker is told.
-struct RecorderTap {
-    recorder: Recorder,
-    kind: Arc<AtomicU8>,
-    warned: Cell<bool>,
-}
+struct RecorderTap(Arc<Recorded>);
 
 impl RecorderTap {
     fn note(&self, conn: &Conn, what: impl FnOnce() -> What) {
-        if kind_of(conn) != self.kind.load(Ordering::Relaxed) {
-            return;
+        if self.0.is_stream.get() == Some(&conn.is_stream()) {
+            self.0.recorder.note_at_once(conn.id, what());
         }
-        self.recorder.note_at_once(conn.id, what());
     }
 
     /// Whether connections of this kind are recorded; the first decides.
     fn decide(&self, conn: &Conn) {
-        let kind = kind_of(conn);
-        let decided =
-            self.kind.compare_exchange(UNDECIDED, kind, Ordering::Relaxed, Ordering::Relaxed);
-        if decided.is_err_and(|decided| decided != kind) && !self.warned.replace(true) {
+        let is_stream = conn.is_stream();
+        let decided = *self.0.is_stream.get_or_init(|| is_stream);
+        if decided != is_stream && !self.0.warned.swap(true, Ordering::Relaxed) {
             let (left_out, first) =
-                if kind == STREAMS { ("streams", "datagrams") } else { ("datagrams", "streams") };
+                if is_stream { ("streams", "datagrams") } else { ("datagrams", "streams") };
             warn!(
                 "{left_out} are not recorded: a dialogue has one transport, and the first \
                  connection was one of {first}; to record both, run a server for each"
             );
         }
     }
-}
-
-fn kind_of(conn: &Conn) -> u8 {
-    if conn.is_stream() { STREAMS } else { DATAGRAMS }
 }
 
 impl Tap for RecorderTap {

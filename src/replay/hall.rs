@@ -1,7 +1,7 @@
 //! Where the clients of a dialogue arrive whose server is played: accepts them one by one, in the
 //! order in which they come.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -25,7 +25,7 @@ const REST: Duration = Duration::from_millis(20);
 /// A client's address, and the one of ours that it speaks to.
 pub(super) type Key = (Endpoint, Endpoint);
 
-/// Bytes that wait for one client's steps; more are dropped, as a network would.
+/// Bytes that wait for steps, of all clients; more are left to the system, which drops them.
 const MOST_WAITING: usize = 16 << 20;
 
 /// See the module.
@@ -90,9 +90,9 @@ impl Hall {
                 }
                 Door::Unix(listener) => {
                     if let Poll::Ready(accepted) = listener.poll_accept(context) {
-                        return Poll::Ready(accepted.map(|(stream, _): (UnixStream, _)| {
-                            SocketWire::of_stream(Box::new(stream))
-                        }));
+                        return Poll::Ready(
+                            accepted.map(|(stream, _)| SocketWire::of_stream(Box::new(stream))),
+                        );
                     }
                 }
                 Door::Datagrams(mailroom) => {
@@ -111,6 +111,8 @@ pub(super) struct Mailroom {
     socket: RefCell<DatagramSocket>,
     local: Endpoint,
     boxes: RefCell<HashMap<Key, VecDeque<Vec<u8>>>>,
+    /// Bytes in them, and one a datagram.
+    waiting: Cell<usize>,
     /// Clients that nobody has met yet.
     newcomers: RefCell<VecDeque<Key>>,
 }
@@ -122,6 +124,7 @@ impl Mailroom {
             socket: RefCell::new(socket),
             local,
             boxes: RefCell::default(),
+            waiting: Cell::new(0),
             newcomers: RefCell::default(),
         }))
     }
@@ -135,6 +138,9 @@ impl Mailroom {
         self.sort(context);
         let mut boxes = self.boxes.borrow_mut();
         let received = boxes.get_mut(key).and_then(VecDeque::pop_front);
+        if let Some(data) = &received {
+            self.waiting.set(self.waiting.get() - data.len() - 1);
+        }
         received.map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -153,20 +159,15 @@ impl Mailroom {
     fn sort(&self, context: &mut Context<'_>) {
         let mut boxes = self.boxes.borrow_mut();
         let mut newcomers = self.newcomers.borrow_mut();
-        let mut waiting: usize = boxes.values().flatten().map(|data| data.len() + 1).sum();
-        while waiting < MOST_WAITING {
+        while self.waiting.get() < MOST_WAITING {
             let received = self.socket.borrow_mut().poll_receive(context, |from, ip, data| {
-                let local = match (ip, self.local.port()) {
-                    (Some(ip), Some(port)) => Endpoint::Inet((ip, port).into()),
-                    _ => self.local.clone(),
-                };
-                let key = (from, local);
+                let key = (from, self.local.at(ip));
                 let letters = boxes.entry(key.clone()).or_insert_with(|| {
                     newcomers.push_back(key);
                     VecDeque::new()
                 });
                 letters.push_back(data.to_vec());
-                waiting += data.len() + 1;
+                self.waiting.set(self.waiting.get() + data.len() + 1);
                 ControlFlow::Continue(())
             });
             match received {

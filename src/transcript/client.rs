@@ -54,7 +54,7 @@ pub enum TurnKind {
     Silence(Duration),
 }
 
-/// Why a plain client cannot play a dialogue.
+/// Why a dialogue cannot be played over a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unplayable {
     /// There is nothing to play.
@@ -73,7 +73,7 @@ pub enum Unplayable {
         /// What the client connects by.
         used: Transport,
     },
-    /// A step needs more than one client.
+    /// A step cannot be played there.
     #[error("{file}:{line}: '{step}' cannot be played here: {why}")]
     Step {
         /// The file.

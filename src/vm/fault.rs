@@ -119,10 +119,7 @@ impl Fault {
     /// One line: what failed, where and why.
     #[must_use]
     pub fn summary(&self) -> String {
-        match &self.place {
-            Some(place) => format!("{}: {}:{}: {}", self.what, place.source, place.line, self.text),
-            None => format!("{}: {}", self.what, self.text),
-        }
+        format!("{}: {}", self.what, self.text())
     }
 
     /// What `on_error` gets: the error's text with its place.

@@ -91,10 +91,12 @@ fn where_no_server_is_clients_are_turned_away_until_one_is() {
 #[test]
 fn a_proxy_for_itself_is_refused() {
     let own = "tcp://127.91.7.5:47003";
-    for listen in [own, "tcp://0.0.0.0:47003"] {
-        let args = ["record", "--listen", listen, "--to", own, "-o", "session.dialogue"];
+    let (all, local) = ("tcp://0.0.0.0:47003", "tcp://127.0.0.1:47004");
+    let named = "tcp://localhost:47004";
+    for (listen, to) in [(own, own), (all, own), (local, named), (named, local)] {
+        let args = ["record", "--listen", listen, "--to", to, "-o", "session.dialogue"];
         let failed = Server::builder().ready_lines(1).args(args).start_expecting_failure();
-        assert_gave_up(&failed, &[own, "the proxy would connect to itself"]);
+        assert_gave_up(&failed, &[to, "the proxy would connect to itself"]);
     }
 }
 

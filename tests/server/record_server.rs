@@ -157,7 +157,7 @@ fn a_file_that_is_too_slow_is_the_end_of_the_recording_alone() {
     for _ in 0..200 {
         client.exchange(&block, &block);
     }
-    server.wait_log("the recording ended: it is too slow");
+    server.wait_log("the recording ended: the file is too slow");
     assert!(server.memory_kib() < 120_000, "{} KiB", server.memory_kib());
     client.exchange(b"hello", b"hello");
     drop(reader);

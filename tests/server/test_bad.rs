@@ -303,7 +303,29 @@ fn results_that_nobody_reads_are_a_failure() {
     let mut told = String::new();
     child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
-    assert_eq!(told, "scriptsock: the results could not be written: Broken pipe (os error 32)\n");
+    assert_eq!(
+        told,
+        "scriptsock test: the results could not be written: Broken pipe (os error 32)\n"
+    );
+}
+
+#[test]
+fn a_framing_that_no_message_could_have_is_refused() {
+    let folder = Folder::new().file("t.dialogue", HELLO);
+    let finished = folder.test("--framing fixed:10 --max-message 5");
+    assert_eq!(finished.status, 2, "{finished:?}");
+    assert!(finished.stderr.contains("fixed 10 is above the limit of 5 bytes"), "{finished:?}");
+}
+
+#[test]
+fn no_name_in_an_error_can_fool_a_terminal() {
+    let folder = Folder::new().file("t.dialogue", HELLO);
+    for args in ["x\u{1b}[31m", "--filter \u{1b}[31m", "--script x\u{1b}[31m"] {
+        let finished = folder.test(args);
+        assert_eq!(finished.status, 1, "{finished:?}");
+        assert!(finished.stderr.contains("\\x1b[31m"), "{finished:?}");
+        assert!(!finished.stderr.contains('\u{1b}'), "{finished:?}");
+    }
 }
 
 #[test]

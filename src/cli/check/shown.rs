@@ -5,6 +5,7 @@ use std::fmt::Write;
 use humantime::format_duration;
 use serde_json::{Value, json};
 
+use super::super::failure::printable_lines;
 use super::{Problem, Sound};
 use crate::script::File;
 use crate::text::Printable;
@@ -16,7 +17,7 @@ pub(super) fn text(checked: &Result<Sound, Problem>) -> String {
             let script = sound.bundle.main().shown();
             format!("{}: ok: {}", Printable(script.as_bytes()), summary(sound))
         }
-        Err(problem) => problem.to_string(),
+        Err(problem) => printable_lines(&problem.to_string()),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use crate::text::{HexDump, HexRows, write_char};
+use crate::text::{HexRows, write_char};
 
 /// See the module.
 #[derive(Debug)]
@@ -51,8 +51,7 @@ impl Answer {
     pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
         match &mut self.form {
             Form::Bytes => bytes.to_vec(),
-            Form::Dumps if bytes.is_empty() => Vec::new(),
-            Form::Dumps => format!("{}\n", HexDump(bytes)).into_bytes(),
+            Form::Dumps => HexRows { from: 0, bytes }.to_string().into_bytes(),
             Form::Dump(written) => {
                 self.held.extend_from_slice(bytes);
                 let whole = self.held.len() / 16 * 16;

@@ -5,7 +5,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use super::keys::Key;
-use crate::text;
+use crate::text::Printable;
 
 /// Bytes that a line can have; what is typed beyond is left out.
 const LONGEST: usize = 1 << 20;
@@ -79,16 +79,16 @@ impl Line {
         let (before, behind) = self.text.split_at(self.cursor);
         let (mut from, mut cursor) = (before.len(), 0);
         for (at, piece) in before.grapheme_indices(true).rev() {
-            let width = printable(piece).width();
+            let width = shown(piece).width();
             if cursor + width >= columns {
                 break;
             }
             (from, cursor) = (at, cursor + width);
         }
-        let mut view = View { text: printable(&before[from..]), cursor };
+        let mut view = View { text: shown(&before[from..]), cursor };
         let mut end = cursor;
         for piece in behind.graphemes(true) {
-            let shown = printable(piece);
+            let shown = shown(piece);
             end += shown.width();
             if end > columns {
                 break;
@@ -142,14 +142,9 @@ impl Line {
     }
 }
 
-/// A text as one row shows it: control characters, pasted ones say, as their escapes.
-pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Writing to a string does not fail.
-        let _ = text::write_char(&mut shown, c);
-    }
-    shown
+/// A piece as one row shows it: control characters, pasted ones say, as their escapes.
+fn shown(piece: &str) -> String {
+    Printable(piece.as_bytes()).to_string()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthChar;
 
-use super::line::{Line, printable};
+use super::line::Line;
 use crate::text::Printable;
 
 const PROMPT: &str = "> ";
@@ -117,7 +117,9 @@ impl Screen {
     pub(super) fn enter(&mut self, text: &str, behind: &str) -> io::Result<()> {
         self.around(None, |screen, out| {
             screen.close(out);
-            out.extend_from_slice(format!("{PROMPT}{}{behind}\r\n", printable(text)).as_bytes());
+            out.extend_from_slice(
+                format!("{PROMPT}{}{behind}\r\n", Printable(text.as_bytes())).as_bytes(),
+            );
         })
     }
 

@@ -31,7 +31,7 @@ pub(super) const TEMPLATES: [Template; 5] = [
         name: "binary",
         handler: include_str!("templates/binary/handler.lua"),
         dialogue: include_str!("templates/binary/handler.dialogue"),
-        attempt: r"printf '\0\003\001hi' | nc -N 127.0.0.1 7890 | od -An -tx1c",
+        attempt: r"printf '\0\003\001hi' | scriptsock connect --hex 7890",
     },
     Template {
         name: "udp",

@@ -7,9 +7,8 @@ use std::time::Duration;
 use super::report::described;
 use crate::simulation::suite::Verdict;
 
-/// The whole document.
-pub(super) fn document(verdicts: &[Verdict], took: Duration) -> String {
-    let failed = verdicts.iter().filter(|verdict| verdict.has_failed()).count();
+/// The whole document; `failed` of the verdicts are failures.
+pub(super) fn document(verdicts: &[Verdict], failed: usize, took: Duration) -> String {
     let counts = format!(
         "tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"0\" time=\"{:.3}\"",
         verdicts.len(),

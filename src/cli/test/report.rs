@@ -29,14 +29,17 @@ pub(super) fn described(trouble: &Trouble) -> String {
     trouble.to_string().lines().flat_map(|line| ["      ", line, "\n"]).collect()
 }
 
-/// All of them in a line.
+/// How many failed of how many, in a line.
 ///
 /// # Errors
 /// Those of `out`.
-pub(super) fn sum_up(out: &mut impl Write, verdicts: &[Verdict], took: Duration) -> io::Result<()> {
-    let failed = verdicts.iter().filter(|verdict| verdict.has_failed()).count();
+pub(super) fn sum_up(
+    out: &mut impl Write,
+    (failed, all): (usize, usize),
+    took: Duration,
+) -> io::Result<()> {
     let seconds = took.as_secs_f64();
-    let all = counted(verdicts.len(), "dialogue");
+    let all = counted(all, "dialogue");
     match failed {
         0 => writeln!(out, "\n{all} passed in {seconds:.2} s"),
         _ => writeln!(out, "\n{failed} of {all} failed in {seconds:.2} s"),

@@ -1,7 +1,7 @@
 -- A binary protocol: messages with a length in front, packed and unpacked.
 --
 -- Start:    scriptsock
--- Try:      printf '\0\003\001hi' | nc -N 127.0.0.1 7890 | od -An -tx1c
+-- Try:      printf '\0\003\001hi' | scriptsock connect --hex 7890
 -- Protocol: two bytes say how many follow; then a byte for the operation, and its arguments:
 --           1 echo: any bytes · 2 add: two numbers of four bytes · 3 set, 4 get: a key behind a
 --           byte with its length, and for set a value. An answer has a status in that place: 0 is
