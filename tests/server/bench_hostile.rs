@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bench_command::{bench, json};
+use crate::support::idle_address;
 
 /// A TCP server that gives each connection to `handle`. It ends with the test program.
 fn serve(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
@@ -60,11 +61,6 @@ fn answer_datagrams(
     address
 }
 
-/// A TCP port where nobody listens.
-fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 /// Runs a load that has to fail; the result.
 #[track_caller]
 fn failing(arguments: &str) -> Value {
@@ -82,7 +78,7 @@ fn count(result: &Value, name: &str) -> u64 {
 #[test]
 fn a_refused_connection_asks_whether_the_server_runs() {
     for mode in ["exchange", "churn", "bulk", "idle"] {
-        let arguments = format!("{} -c 3 --mode {mode} -d 1h", closed_port());
+        let arguments = format!("{} -c 3 --mode {mode} -d 1h", idle_address());
         let result = failing(&arguments);
         assert_eq!(result["ended"], "gave_up", "{mode}: {result}");
         assert!(count(&result["errors"], "refused") >= 3, "{mode}: {result}");
@@ -106,7 +102,7 @@ fn a_missing_socket_file_is_told() {
 
 #[test]
 fn datagrams_to_a_closed_port_end_by_themselves() {
-    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = idle_address();
     let result = failing(&format!("udp://{address} -c 2 --timeout 50ms -d 1h"));
     assert_eq!(result["ended"], "gave_up", "{result}");
     assert!(count(&result["errors"], "refused") > 0, "{result}");

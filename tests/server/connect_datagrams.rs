@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use crate::connect_piped::run;
-use crate::support::{CLIENT_LIMIT, Ended, Piped, SIGTERM, Server, wait_until};
+use crate::support::{CLIENT_LIMIT, Ended, Piped, SIGTERM, Server, idle_address, wait_until};
 
 fn peer() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -16,7 +16,7 @@ fn peer() -> (UdpSocket, String) {
 
 /// A port where nobody listens.
 fn nobody() -> String {
-    peer().1
+    format!("udp://{}", idle_address())
 }
 
 #[track_caller]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 
-use crate::support::{CLIENT_LIMIT, COLUMNS, Client, Server, Terminal, wait_until};
+use crate::support::{CLIENT_LIMIT, COLUMNS, Client, Server, Terminal, idle_address, wait_until};
 
 /// A peer under the test's control, and the terminal of who has connected to it.
 pub fn connected(args: &[&str]) -> (Client, Terminal) {
@@ -177,9 +177,7 @@ fn an_empty_line_can_be_an_empty_datagram_and_an_answer_too() {
 
 #[test]
 fn a_refused_peer_is_told_and_tried_again() {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap();
-    drop(socket);
+    let address = idle_address();
     let mut terminal = Terminal::start(&["connect", &format!("udp://{address}")]);
     terminal.wait_rows(&[">"]);
     let told = format!("# connection refused: nobody listens at udp://{address}");

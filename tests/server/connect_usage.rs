@@ -1,10 +1,9 @@
 //! What `scriptsock connect` says where there is nothing to connect to, and to mistakes.
 
-use std::net::TcpListener;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use crate::connect_piped::run;
-use crate::support::{Ended, Piped};
+use crate::support::{Ended, Piped, idle_address};
 
 /// It gave up with one line, which holds all of `parts`.
 #[track_caller]
@@ -29,10 +28,7 @@ fn misused(args: &[&str], parts: &[&str]) {
 
 #[test]
 fn nobody_there_is_one_line_that_says_what_to_do() {
-    let url = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("tcp://{}", listener.local_addr().unwrap())
-    };
+    let url = format!("tcp://{}", idle_address());
     refused(&[&url], &[&url, "connection refused; is the server running there?"]);
     refused(&["no-such-host.invalid:80"], &["host not found; is the name right?"]);
     for url in ["unix:///no/such/socket", "unixgram:///no/such/socket"] {

@@ -1,7 +1,7 @@
 //! `connect`: TCP, UDP and Unix connections to servers of the test's own, what is read and sent
 //! on them, and failures as values. How long they live is in `outgoing_life`.
 
-use crate::support::{Client, Listener, Server};
+use crate::support::{Client, Listener, Server, idle_address};
 use crate::talk::{ask, read_line};
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -220,8 +220,7 @@ fn failure(url: &str, options: &str) -> String {
 
 #[test]
 fn a_refused_connection_is_a_value() {
-    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let answer = failure(&format!("tcp://{closed}"), "nil");
+    let answer = failure(&format!("tcp://{}", idle_address()), "nil");
     assert_eq!(answer, "nil|connection refused|ECONNREFUSED");
 }
 

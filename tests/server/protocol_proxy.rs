@@ -1,21 +1,21 @@
 //! A two-way line proxy in one file, which changes what passes either way. That bytes pass as they
 //! are is in `proxy`.
 
-use crate::support::{Client, Listener, Server};
+use crate::support::{Client, Listener, Server, idle_address};
 use crate::talk::reload;
 
 const PROXY: &str = include_str!("protocols/proxy.lua");
 const TARGET: &str = "tcp://127.0.0.1:7890";
 
 /// The script, before this listener.
-fn script(listener: &Listener) -> String {
+fn script(url: &str) -> String {
     assert!(PROXY.contains(TARGET), "no {TARGET} in the script");
-    PROXY.replace(TARGET, &listener.url())
+    PROXY.replace(TARGET, url)
 }
 
 fn start() -> (Listener, Server) {
     let listener = Listener::tcp();
-    let server = Server::builder().script(&script(&listener)).start();
+    let server = Server::builder().script(&script(&listener.url())).start();
     (listener, server)
 }
 
@@ -88,9 +88,7 @@ fn a_reset_is_passed_on_both_ways() {
 
 #[test]
 fn a_server_that_is_not_there_is_told() {
-    let listener = Listener::tcp();
-    let script = script(&listener);
-    drop(listener);
+    let script = script(&format!("tcp://{}", idle_address()));
     let server = Server::builder().script(&script).start();
     assert_eq!(server.tcp().read_to_end(), b"the other server cannot be reached\n");
     server.wait_log("connection refused");
@@ -100,7 +98,7 @@ fn a_server_that_is_not_there_is_told() {
 fn a_save_changes_both_ways_of_open_connections_at_once() {
     let (listener, server) = start();
     let mut pairs: Vec<_> = (0..5).map(|_| pair(&server, &listener)).collect();
-    let script = script(&listener).replace("line:upper()", "`SAVE {line}`");
+    let script = script(&listener.url()).replace("line:upper()", "`SAVE {line}`");
     for save in 1..=20 {
         let script = script.replace("SAVE", &save.to_string());
         let script =
@@ -135,7 +133,7 @@ fn many_lines_pass_both_ways_in_order_over_saves() {
             scope.spawn(move || reader.expect(expected.as_bytes()));
         }
         for generation in 2..6 {
-            reload(&server, &format!("-- {generation}\n{}", script(&listener)), generation);
+            reload(&server, &format!("-- {generation}\n{}", script(&listener.url())), generation);
         }
     });
     server.assert_no_log("handler fault");

@@ -1,7 +1,7 @@
 //! A two-way proxy in one file, written both ways that a person would write it: it keeps its
 //! clients through twenty saves, passes half-closes both ways, and changes no byte.
 
-use crate::support::{Client, Listener, Server, wait_until};
+use crate::support::{Client, Listener, Server, idle_address, wait_until};
 use crate::talk::reload;
 use std::time::Duration;
 
@@ -172,9 +172,7 @@ fn an_end_of_the_client_ends_the_connection_to_the_server() {
 #[test]
 fn a_server_that_is_not_there_refuses_the_client_and_says_why() {
     for script in [CONVERSATION, CALLBACKS] {
-        let listener = Listener::tcp();
-        let url = listener.url();
-        drop(listener);
+        let url = format!("tcp://{}", idle_address());
         let server = Server::builder().script(&script.replace("URL", &url)).start();
         server.tcp().expect_gone();
         server.wait_log("reason=\"connection refused\"");

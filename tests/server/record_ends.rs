@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::record::{parse, proxy, recorded, stop, without_times};
-use crate::support::{Client, Failed, Listener, SIGINT, Server, wait_until};
+use crate::support::{Client, Failed, Listener, SIGINT, Server, idle_address, wait_until};
 
 /// A client and its connection to the server, through a proxy.
 fn pair(proxy: &Server, listener: &Listener) -> (Client, Client) {
@@ -71,8 +71,7 @@ fn one_that_has_closed_and_is_spoken_to_has_closed() {
 
 #[test]
 fn where_no_server_is_clients_are_turned_away_until_one_is() {
-    // An address of loopback that nobody else is given.
-    let address = "127.91.7.4:47002";
+    let address = idle_address();
     let url = format!("tcp://{address}");
     let mut proxy = proxy("tcp://127.0.0.1:0", &url);
     proxy.tcp().expect_eof();
@@ -90,10 +89,10 @@ fn where_no_server_is_clients_are_turned_away_until_one_is() {
 
 #[test]
 fn a_proxy_for_itself_is_refused() {
-    let own = "tcp://127.91.7.5:47003";
-    let (all, local) = ("tcp://0.0.0.0:47003", "tcp://127.0.0.1:47004");
-    let named = "tcp://localhost:47004";
-    for (listen, to) in [(own, own), (all, own), (local, named), (named, local)] {
+    let port = idle_address().port();
+    let [own, all, named] =
+        ["127.0.0.1", "0.0.0.0", "localhost"].map(|host| format!("tcp://{host}:{port}"));
+    for (listen, to) in [(&own, &own), (&all, &own), (&own, &named), (&named, &own)] {
         let args = ["record", "--listen", listen, "--to", to, "-o", "session.dialogue"];
         let failed = Server::builder().ready_lines(1).args(args).start_expecting_failure();
         assert_gave_up(&failed, &[to, "the proxy would connect to itself"]);
@@ -102,7 +101,7 @@ fn a_proxy_for_itself_is_refused() {
 
 #[test]
 fn a_datagram_that_nobody_takes_is_no_end() {
-    let address = "127.91.7.4:47002";
+    let address = idle_address();
     let url = format!("udp://{address}");
     let mut proxy = proxy("udp://127.0.0.1:0", &url);
     let client = proxy.udp();

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 
 use crate::replay::{Played, Replay};
-use crate::support::{Client, Listener, SIGINT, Server};
+use crate::support::{Client, Listener, SIGINT, Server, idle_address};
 
 /// Plays the clients of `text` against a server that does `serve` with the first of them.
 #[track_caller]
@@ -95,15 +95,13 @@ fn a_server_that_is_not_there_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("t.dialogue");
     fs::write(&file, "> a\n").unwrap();
-    let url = Listener::tcp().url();
+    let address = idle_address();
+    let url = format!("tcp://{address}");
     let played = Replay::start(&file, &["--to", &url]).finish();
     let told = format!("{url} cannot be reached: connection refused");
     assert_fails(&played, &["t.dialogue:1: > a", &told]);
     fs::write(&file, "@transport udp\n> a\n< b\n").unwrap();
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let url = format!("udp://{}", socket.local_addr().unwrap());
-    drop(socket);
-    let played = Replay::start(&file, &["--to", &url]).finish();
+    let played = Replay::start(&file, &["--to", &format!("udp://{address}")]).finish();
     assert_fails(&played, &["t.dialogue:3: < b"]);
 }
 

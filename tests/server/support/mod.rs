@@ -13,6 +13,8 @@ mod terminal;
 mod tools;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub use client::Client;
@@ -42,6 +44,22 @@ pub fn wait_until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// An address that nobody has now, and whose port nobody gets who asks the system for any: those
+/// begin above it. For tests where nobody listens, or not yet.
+pub fn idle_address() -> SocketAddr {
+    const PORTS: u16 = 10_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Where two test runs go on at a time they look in different places.
+    let begin = std::process::id() % u32::from(PORTS);
+    wait_until("a port should be idle", || {
+        let number = (begin + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % u32::from(PORTS);
+        let port = 20_000 + u16::try_from(number).unwrap();
+        let place = (Ipv4Addr::UNSPECIFIED, port);
+        let is_idle = TcpListener::bind(place).is_ok() && UdpSocket::bind(place).is_ok();
+        is_idle.then(|| (Ipv4Addr::LOCALHOST, port).into())
+    })
 }
 
 /// Lets this process, and what it starts from now on, hold `count` descriptors.
