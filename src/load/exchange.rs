@@ -4,7 +4,7 @@
 //! message number N, whether some bytes belong to its answer, and the verdict when that is whole.
 //! A dialogue from a file would be a second kind of it.
 
-use super::message::{Message, letters};
+use super::message::{LETTERS, Message, letters};
 use crate::text::Printable;
 
 /// Bytes of a wrong answer that are shown, and those before the first wrong one.
@@ -187,9 +187,8 @@ impl Exchange {
 
     fn expected(&self, one: Guess, number: u64) -> Vec<u8> {
         let mut bytes = self.template(one).to_vec();
-        for (byte, letter) in bytes[self.message.stamp()].iter_mut().zip(letters(number)) {
-            *byte = if one == Guess::UPPER { letter.to_ascii_uppercase() } else { letter };
-        }
+        let stamp = &mut bytes[self.message.stamp()];
+        stamp.copy_from_slice(&stamp_as(one, number)[..stamp.len()]);
         bytes
     }
 
@@ -200,13 +199,18 @@ impl Exchange {
         // The stamp's part of these bytes.
         let begin = stamp.start.clamp(at, at + bytes.len()) - at;
         let end = stamp.end.clamp(at, at + bytes.len()) - at;
-        let case = if one == Guess::UPPER { b'a' - b'A' } else { 0 };
-        let skip = (at + begin).saturating_sub(stamp.start);
-        let mut stamped = bytes[begin..end].iter().zip(letters(number).skip(skip));
+        let skip = (at + begin).saturating_sub(stamp.start).min(LETTERS);
+        let stamped = &stamp_as(one, number)[skip..][..end - begin];
         bytes[..begin] == expected[..begin]
             && bytes[end..] == expected[end..]
-            && stamped.all(|(byte, letter)| *byte == letter - case)
+            && bytes[begin..end] == *stamped
     }
+}
+
+/// The letters of a number as an answer has them.
+fn stamp_as(one: Guess, number: u64) -> [u8; LETTERS] {
+    let letters = letters(number);
+    if one == Guess::UPPER { letters.map(|letter| letter.to_ascii_uppercase()) } else { letters }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::frame::{Decoded, Framing, Message as Decoding, Progress, TooLong};
 const PLACEHOLDER: &[u8] = b"{stamp}";
 
 /// Letters of a stamp, where there is room: four bits each.
-const LETTERS: usize = 8;
+pub(super) const LETTERS: usize = 8;
 
 /// A message, but for the number in it.
 #[derive(Debug, Clone)]
@@ -86,10 +86,11 @@ impl Message {
         let begin = out.len();
         out.extend_from_slice(&self.wire[from..to]);
         let at = self.payload.start + self.stamp.start;
-        for (place, letter) in (at..at + self.stamp.len()).zip(letters(number)) {
-            if (from..to).contains(&place) {
-                out[begin + place - from] = letter;
-            }
+        let stamp = &letters(number)[..self.stamp.len()];
+        let part = from.clamp(at, at + stamp.len())..to.clamp(at, at + stamp.len());
+        if !part.is_empty() {
+            out[begin + part.start - from..][..part.len()]
+                .copy_from_slice(&stamp[part.start - at..part.end - at]);
         }
     }
 
@@ -107,10 +108,8 @@ impl Message {
     /// As much of a number as the stamp can say.
     #[must_use]
     pub fn visible(&self, number: u64) -> u64 {
-        match self.stamp.len() {
-            length @ 0..16 => number & ((1 << (4 * length)) - 1),
-            _ => number,
-        }
+        // Eight letters of four bits at most.
+        number & ((1 << (4 * self.stamp.len())) - 1)
     }
 }
 
@@ -131,9 +130,15 @@ fn alone(wire: &[u8], framing: &Framing, datagram: bool) -> Option<Range<usize>>
     }
 }
 
-/// The letters of a number, the lowest four bits first.
-pub(super) fn letters(number: u64) -> impl Iterator<Item = u8> {
-    number.to_le_bytes().into_iter().flat_map(|byte| [b'a' + (byte & 15), b'a' + (byte >> 4)])
+/// The letters of a number, as far as a stamp shows it, the lowest four bits first.
+pub(super) fn letters(number: u64) -> [u8; LETTERS] {
+    // All at once, as this is done for every message: half of the bits move up, then half of the
+    // halves, until each four have a byte.
+    let mut spread = number & 0xffff_ffff;
+    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    (spread + 0x6161_6161_6161_6161).to_le_bytes()
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ const BURST: usize = 256;
 const CHECK: u64 = 100 * MILLISECOND;
 const LEAST_CHECK: u64 = 5 * MILLISECOND;
 
-/// How often the time that an answer may take can pass without one, where no time ends the run.
+/// How often the time that an answer may take can pass without one, where no time ends the run, and
+/// without another connection while all are opened.
 const PATIENCE: u64 = 3;
 
 impl Engine<'_> {
@@ -54,6 +55,10 @@ impl Engine<'_> {
         if self.plan.mode == Mode::Churn {
             return self.begin_running();
         }
+        if self.accepts_no_more() {
+            // The others would wait in vain, too. What is open is measured.
+            self.next_to_open = self.links.len();
+        }
         let mut turn = BURST;
         while self.may_open() && turn > 0 {
             self.next_to_open += 1;
@@ -67,6 +72,12 @@ impl Engine<'_> {
                 self.begin_running();
             }
         }
+    }
+
+    /// Whether connections fail and none has come about for long.
+    fn accepts_no_more(&self) -> bool {
+        let patience = nanoseconds(self.plan.timeout).saturating_mul(PATIENCE);
+        self.tally.failures.total() > 0 && self.now.saturating_sub(self.last_open) > patience
     }
 
     fn begin_running(&mut self) {

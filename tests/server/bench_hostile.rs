@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::Backlog;
 use serde_json::Value;
 
 use crate::bench_command::{bench, json};
@@ -219,6 +220,19 @@ fn messages_are_not_sent_in_vain_for_ever() {
         assert_eq!(result["ended"], "gave_up", "{url}: {result}");
         assert!(count(&result, "messages_sent") < 1_000_000, "{url}: {result}");
     }
+}
+
+/// Such as one that has as many connections as it may: the kernel completes those of its backlog
+/// only, and leaves the others without an answer.
+#[test]
+fn a_server_that_accepts_no_more_is_not_asked_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    nix::sys::socket::listen(&listener, Backlog::new(1).unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let result = failing(&format!("{address} --mode idle -c 6000 -d 10ms --timeout 20ms"));
+    let timeouts = count(&result["errors"], "connect_timeout");
+    assert!((1..5000).contains(&timeouts), "{result}");
+    assert!(count(&result, "connections_open_at_end") > 0, "{result}");
 }
 
 #[test]
