@@ -1,6 +1,8 @@
 //! Outgoing connections: from an address to an open socket, within a time limit, or an error that
 //! a script can read. What is then sent over it is for others.
 
+mod tcp;
+
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use socket2::SockRef;
-use tokio::net::{TcpStream, UdpSocket, UnixStream, lookup_host};
+use tokio::net::{UdpSocket, UnixStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Endpoint;
@@ -17,6 +19,8 @@ use super::address::Address;
 use super::bind::reason;
 use super::inet::enlarge_buffer;
 use super::unix::LONGEST_PATH;
+
+pub use tcp::DialledTcp;
 
 /// The pauses between two tries of a Unix socket whose backlog is full: the system does not tell
 /// when there is room again.
@@ -38,7 +42,7 @@ pub struct Dialled {
 #[derive(Debug)]
 pub enum DialledSocket {
     /// A connected stream.
-    Tcp(TcpStream),
+    Tcp(DialledTcp),
     /// Takes and gives datagrams of its one peer.
     Udp(UdpSocket),
     /// A connected stream.
@@ -163,7 +167,7 @@ fn is_no_way(error: &io::Error) -> bool {
 }
 
 async fn open_tcp(address: SocketAddr) -> io::Result<Dialled> {
-    let stream = TcpStream::connect(address).await?;
+    let stream = DialledTcp::connect(address).await?;
     let local = stream.local_addr()?;
     // Has no peer any more if that reset it already, which whoever reads from it will see.
     let peer = stream.peer_addr().unwrap_or(address);

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream};
+use tokio::net::{UdpSocket, UnixDatagram, UnixStream};
 
 use super::address::Address;
 use super::bind::Problem;
 use super::client::{ClientSocket, Target};
-use super::dial::{DialError, Dialled, DialledSocket, dial};
+use super::dial::{DialError, Dialled, DialledSocket, DialledTcp, dial};
 use super::{Endpoint, Transport};
 
 /// See the module. Two can use it at a time, one that receives and one that sends.
@@ -27,7 +27,7 @@ pub struct Link {
 
 #[derive(Debug)]
 enum Socket {
-    Tcp(TcpStream),
+    Tcp(DialledTcp),
     Unix(UnixStream),
     Udp(UdpSocket),
     Unixgram {
@@ -101,7 +101,7 @@ impl Link {
     /// Those of the system.
     pub fn end(&self) -> io::Result<()> {
         match &self.socket {
-            Socket::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
+            Socket::Tcp(stream) => SockRef::from(&**stream).shutdown(Shutdown::Write),
             Socket::Unix(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
             Socket::Udp(_) | Socket::Unixgram { .. } => Ok(()),
         }

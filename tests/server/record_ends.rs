@@ -88,6 +88,24 @@ fn where_no_server_is_clients_are_turned_away_until_one_is() {
 }
 
 #[test]
+fn a_server_that_resets_at_once_was_there() {
+    let listener = Listener::tcp();
+    let mut proxy = proxy("tcp://127.0.0.1:0", &listener.url());
+    for _ in 0..30 {
+        let mut client = proxy.tcp();
+        let mut server = listener.accept();
+        server.send(b"banner\n");
+        server.reset();
+        client.expect(b"banner\n");
+        client.expect_reset();
+    }
+    stop(&mut proxy);
+    let text = recorded(proxy.dir());
+    assert_eq!(text.matches("< banner\n").count(), 30, "{text}");
+    assert_eq!(text.matches("!< reset\n").count(), 30, "{text}");
+}
+
+#[test]
 fn a_proxy_for_itself_is_refused() {
     let port = idle_address().port();
     let [own, all, named] =
@@ -190,7 +208,7 @@ fn a_disk_that_becomes_full_keeps_whole_steps() {
     let file = dir.path().join("session.dialogue");
     let mut child = Command::new("sh")
         .arg("-c")
-        .arg("trap '' XFSZ; ulimit -f 40; exec \"$0\" record --listen 0 --to \"$1\" -o \"$2\"")
+        .arg("ulimit -f 40; exec \"$0\" record --listen 0 --to \"$1\" -o \"$2\"")
         .arg(env!("CARGO_BIN_EXE_scriptsock"))
         .arg(format!("tcp://{}", server.tcp_addr()))
         .arg(&file)

@@ -1,7 +1,11 @@
 //! Tests of dialling, over real sockets on ports that the system chooses.
 
+use std::future::poll_fn;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::pin::pin;
+use std::task::Poll;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::TempDir;
@@ -45,6 +49,27 @@ fn full_listener() -> (TcpListener, Vec<std::net::TcpStream>) {
     let listener: TcpListener = socket.into();
     let waiting = vec![std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap()];
     (listener, waiting)
+}
+
+/// The connection is there, and gone again, before we look at it for the first time.
+#[tokio::test]
+async fn what_a_peer_sent_before_its_quick_reset_is_read() {
+    for sent in [&b"banner\n"[..], b""] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = address(&format!("tcp://{}", listener.local_addr().unwrap()));
+        let mut dialling = pin!(dial(&url, LIMIT));
+        assert!(poll_fn(|context| Poll::Ready(dialling.as_mut().poll(context))).await.is_pending());
+        let mut accepted = listener.accept().unwrap().0;
+        accepted.write_all(sent).unwrap();
+        SockRef::from(&accepted).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(accepted);
+        let DialledSocket::Tcp(mut stream) = dialling.await.unwrap().socket else {
+            panic!("no TCP")
+        };
+        let mut got = Vec::new();
+        let error = stream.read_to_end(&mut got).await.unwrap_err();
+        assert_eq!((&*got, error.kind()), (sent, io::ErrorKind::ConnectionReset));
+    }
 }
 
 #[tokio::test]
