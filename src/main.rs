@@ -20,6 +20,8 @@ use scriptsock::server::{self, Control, Ended};
 use scriptsock::settings::Settings;
 
 fn main() -> ExitCode {
+    // Without it a limit of file sizes costs some recording its last steps, and no more.
+    let _ = signals::survive_full_files();
     let exit = match Cli::read(std::env::args_os()) {
         Ok(cli) => match cli.command {
             Some(Command::Bench(options)) => options.run(),
@@ -63,6 +65,7 @@ fn bind_and_run(settings: Settings) -> anyhow::Result<Exit> {
     let (ended, all_written) = runtime.block_on(async {
         let control = Control::default();
         signals::follow(&control)?;
+        signals::reload_on_hangup(&control)?;
         let ended =
             server::run(settings, sockets, source, recorder, control, print_ready_lines).await;
         let all_written = match writer {
