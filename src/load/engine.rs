@@ -69,6 +69,10 @@ pub(super) struct Engine<'a> {
     pub retries: BinaryHeap<Reverse<(u64, usize)>>,
     /// Links with more to read or write than they had a turn for.
     pub again: Vec<usize>,
+    /// Links that were read from, whose next messages leave once all have been that something was
+    /// heard of: a server that is sent to in between falls asleep and has to be woken again and
+    /// again, which costs us more than the message.
+    pub answered: Vec<usize>,
     /// Links with room for a message that becomes due, one place for each.
     pub free: VecDeque<usize>,
     pub schedule: Option<Schedule>,
@@ -140,6 +144,7 @@ impl<'a> Engine<'a> {
             alarm,
             retries: BinaryHeap::new(),
             again: Vec::new(),
+            answered: Vec::new(),
             free: VecDeque::new(),
             schedule: None,
             buffer: vec![0; READ].into(),
@@ -197,6 +202,7 @@ impl<'a> Engine<'a> {
                 }
             }
             self.go_on();
+            self.send_on();
             self.try_again();
             self.hand_out();
         }
@@ -235,6 +241,21 @@ impl<'a> Engine<'a> {
         if self.again.is_empty() {
             // Keeps its room.
             self.again = again;
+        }
+    }
+
+    /// Sends what follows the answers that were read.
+    fn send_on(&mut self) {
+        let mut answered = std::mem::take(&mut self.answered);
+        for index in answered.drain(..) {
+            if self.links[index].phase == Phase::Open {
+                self.read_clock();
+                self.offer(index);
+            }
+        }
+        if self.answered.is_empty() {
+            // Keeps its room.
+            self.answered = answered;
         }
     }
 

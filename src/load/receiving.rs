@@ -27,7 +27,7 @@ impl Engine<'_> {
         let flow = self.read_into(index, &mut buffer, to_the_end);
         self.buffer = buffer;
         if flow.is_continue() && self.links[index].phase == Phase::Open {
-            self.offer(index);
+            self.answered.push(index);
         }
     }
 
