@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, warn};
 
@@ -35,20 +35,34 @@ const MOST_PEERS: usize = 10_000;
 /// Datagrams that wait to be sent to clients; more are dropped, as a network would.
 const MOST_WAITING: usize = 1024;
 
+/// Who sends several datagrams without an answer in between is taken to send more until it was
+/// silent for so long. The server's answers wait until then, so that their place in the recording
+/// does not depend on the moment.
+const CALM: Duration = Duration::from_millis(5);
+
+/// Who sends more than this has to let the server have its turn.
+const MOST_AT_ONCE: usize = 256;
+
 /// A datagram, who it came from, and the address of ours that it came to, if that is told.
 type Arrival = (Endpoint, Option<IpAddr>, Arc<[u8]>);
 
 /// A client's address, and the one of ours that it speaks to.
 type Key = (Endpoint, Endpoint);
 
+/// What the server has said to a client.
+type Heard = (Key, Rc<Peer>, Arc<[u8]>);
+
 /// What the socket's task shares with those of its peers.
 struct Exchange {
     carrier: Rc<Carrier>,
     /// Each with what ends its task when dropped.
     peers: RefCell<HashMap<Key, (Rc<Peer>, DropGuard)>>,
-    waiting: RefCell<VecDeque<(Key, Arc<[u8]>)>>,
-    /// Something waits that did not before.
+    /// What the server has said, and is not recorded yet.
+    heard: RefCell<VecDeque<Heard>>,
+    /// Something was heard.
     more: Notify,
+    /// What is to be sent to clients.
+    waiting: RefCell<VecDeque<(Key, Arc<[u8]>)>>,
     /// It was told that new clients find no place, and that the server takes nothing.
     full: Cell<bool>,
     refused: Cell<bool>,
@@ -58,6 +72,9 @@ struct Peer {
     number: u64,
     socket: PeerSocket,
     active: Cell<Instant>,
+    /// Datagrams that it has sent since it last got one, and when the last of them came.
+    at_once: Cell<usize>,
+    spoke: Cell<Instant>,
 }
 
 /// Carries between the clients of a socket and the server until the proxy ends.
@@ -70,8 +87,9 @@ pub(super) async fn carry(carrier: Rc<Carrier>, socket: DatagramSocket) {
     let exchange = Rc::new(Exchange {
         carrier,
         peers: RefCell::default(),
-        waiting: RefCell::default(),
+        heard: RefCell::default(),
         more: Notify::new(),
+        waiting: RefCell::default(),
         full: Cell::new(false),
         refused: Cell::new(false),
     });
@@ -84,14 +102,45 @@ impl Exchange {
         loop {
             let mut arrived = Vec::new();
             tokio::select! {
+                // What clients have sent by now they have sent without having seen what the server
+                // says next, and so it is recorded.
+                biased;
                 () = poll_fn(|context| self.poll_socket(context, &mut socket, &mut arrived)) => {}
-                () = self.more.notified() => {}
+                () = self.until_calm() => {}
                 _ = look.tick() => self.forget_silent().await,
             }
             for (peer, ip, data) in arrived {
                 self.receive((peer, local.at(ip)), data).await;
             }
+            while let Some((key, peer, data)) = self.take_calm() {
+                peer.at_once.set(0);
+                self.carrier.note(peer.number, What::Answered(Arc::clone(&data))).await;
+                self.send(key, data);
+            }
         }
+    }
+
+    /// Waits until the server has said something to a client that is not sending.
+    async fn until_calm(&self) {
+        loop {
+            let calm_at = self.heard.borrow().iter().map(|(_, peer, _)| peer.calm_at()).min();
+            match calm_at {
+                None => self.more.notified().await,
+                Some(at) if at <= Instant::now() => return,
+                Some(at) => tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = self.more.notified() => {}
+                },
+            }
+        }
+    }
+
+    /// The first of what the server has said to clients that are not sending.
+    fn take_calm(&self) -> Option<Heard> {
+        let now = Instant::now();
+        let mut heard = self.heard.borrow_mut();
+        let index = heard.iter().position(|(_, peer, _)| peer.calm_at() <= now)?;
+        heard.remove(index)
     }
 
     /// Sends what waits; ready once something has arrived.
@@ -143,6 +192,8 @@ impl Exchange {
             },
         };
         peer.active.set(Instant::now());
+        peer.spoke.set(Instant::now());
+        peer.at_once.set(peer.at_once.get() + 1);
         self.carrier.note(peer.number, What::Sent(Arc::clone(&data))).await;
         match peer.socket.try_send(&data) {
             Ok(_) => {}
@@ -177,6 +228,8 @@ impl Exchange {
             number: self.carrier.opened().await,
             socket,
             active: Cell::new(Instant::now()),
+            at_once: Cell::new(0),
+            spoke: Cell::new(Instant::now()),
         });
         debug!(peer = %key.0, client = peer.number, "a new client");
         let known = (Rc::clone(&peer), ending.clone().drop_guard());
@@ -205,11 +258,20 @@ impl Exchange {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Ok(data) => {
                     peer.active.set(Instant::now());
-                    self.carrier.note(peer.number, What::Answered(Arc::clone(&data))).await;
-                    self.send(key.clone(), data);
+                    self.hear(key.clone(), Rc::clone(&peer), data);
                 }
                 Err(error) => self.tell_refused(&error),
             }
+        }
+    }
+
+    fn hear(&self, key: Key, peer: Rc<Peer>, data: Arc<[u8]>) {
+        let mut heard = self.heard.borrow_mut();
+        if heard.len() < MOST_WAITING {
+            heard.push_back((key, peer, data));
+            self.more.notify_one();
+        } else {
+            debug!(peer = %key.0, "dropped a datagram: too many are waiting");
         }
     }
 
@@ -217,7 +279,6 @@ impl Exchange {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.len() < MOST_WAITING {
             waiting.push_back((key, data));
-            self.more.notify_one();
         } else {
             debug!(peer = %key.0, "dropped a datagram: too many are waiting");
         }
@@ -245,5 +306,13 @@ impl Exchange {
         for number in gone {
             self.carrier.note(number, What::Gone).await;
         }
+    }
+}
+
+impl Peer {
+    /// From when on it does not seem to be about to send more.
+    fn calm_at(&self) -> Instant {
+        let is_sending = (2..MOST_AT_ONCE).contains(&self.at_once.get());
+        if is_sending { self.spoke.get() + CALM } else { self.spoke.get() }
     }
 }

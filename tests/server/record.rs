@@ -2,11 +2,14 @@
 //! file says of them. Times are left out of what is compared.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::Path;
 
 use scriptsock::transcript::{Action, Dialogue, Payload, Variables, Wanted};
 
-use crate::support::{Client, DatagramClient, Listener, SIGTERM, Server, wait_until};
+use crate::support::{
+    CLIENT_LIMIT, Client, DatagramClient, Listener, SIGCONT, SIGSTOP, SIGTERM, Server, wait_until,
+};
 
 /// A proxy to `server`, whose recording is `session.dialogue` in its folder.
 #[track_caller]
@@ -232,6 +235,29 @@ fn datagrams_are_carried_one_by_one() {
     exchange_datagrams(&proxy.udp(), &proxy.udp());
     stop(&mut proxy);
     assert_eq!(recorded(proxy.dir()), format!("@transport udp\n@eol none\n{DATAGRAMS}"));
+}
+
+/// It has said that without having seen the answer, which was there before.
+#[test]
+fn what_a_client_has_said_is_recorded_before_an_answer_that_it_has_not_seen() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(CLIENT_LIMIT)).unwrap();
+    let mut proxy = proxy("udp://127.0.0.1:0", &format!("udp://{}", server.local_addr().unwrap()));
+    let client = proxy.udp();
+    client.send(b"one");
+    let mut buffer = [0; 8];
+    let (_, from) = server.recv_from(&mut buffer).unwrap();
+    proxy.signal(SIGSTOP);
+    server.send_to(b"ONE", from).unwrap();
+    client.send(b"two");
+    proxy.signal(SIGCONT);
+    client.expect(b"ONE");
+    server.recv_from(&mut buffer).unwrap();
+    server.send_to(b"TWO", from).unwrap();
+    client.expect(b"TWO");
+    stop(&mut proxy);
+    let expected = "@transport udp\n@eol none\n> one\n> two\n< ONE\n< TWO\n";
+    assert_eq!(recorded(proxy.dir()), expected);
 }
 
 #[test]
