@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 
-use super::Exit;
 use super::failure::fail;
 use super::serve::refuse_impossible;
+use super::{Exit, usual_script};
 use crate::frame::Spec;
 use crate::script::{Bundle, NotFound, ReadError, Source};
 use crate::settings::{self, Script};
@@ -122,7 +122,7 @@ impl CheckOptions {
 
     fn choices(&self) -> Vec<Script> {
         if self.scripts.is_empty() {
-            return vec![Script::Default];
+            return vec![usual_script()];
         }
         self.scripts.iter().cloned().map(Script::Named).collect()
     }

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::builder::TypedValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use bench::BenchOptions;
 use check::CheckOptions;
@@ -37,6 +37,7 @@ use usage::Stop;
 
 use crate::net::Listener;
 use crate::net::address::Address;
+use crate::settings::Script;
 
 /// A live-programmable socket server: TCP, UDP and Unix sockets answered by a Lua handler that
 /// reloads on save
@@ -109,10 +110,14 @@ impl Cli {
         let args: Vec<OsString> = args.into_iter().collect();
         let mut command = Cli::command();
         let chosen = args.get(1).and_then(|name| command.find_subcommand(name)).cloned();
-        if chosen.is_none() {
+        command = match chosen.as_ref().map(clap::Command::get_name) {
+            None => with_environment(command, |_| true),
+            Some(name @ ("check" | "test")) => command.mut_subcommand(name, |command| {
+                with_environment(command, |option| OF_HANDLERS.contains(&option))
+            }),
             // The variables are the server's.
-            command = with_environment(command);
-        }
+            Some(_) => command,
+        };
         let stop = |error, command: &_| Stop::from_clap(error, command, chosen.as_ref());
         let matches =
             command.try_get_matches_from_mut(args).map_err(|error| stop(error, &command))?;
@@ -150,20 +155,32 @@ fn print_ready_line(listener: &Listener) -> io::Result<()> {
     out.flush()
 }
 
-/// Gives every option its environment variable, by one rule; an empty one counts as absent.
-fn with_environment(command: clap::Command) -> clap::Command {
+/// Options of the server that say how a handler runs, which is tried by other commands too.
+const OF_HANDLERS: [&str; 4] = ["framing", "budget", "memory", "max_message"];
+
+/// Gives options their environment variables, by one rule; an empty one counts as absent.
+fn with_environment(command: clap::Command, has_one: fn(&str) -> bool) -> clap::Command {
     command.mut_args(|arg| {
-        let name = variable(&arg);
-        if std::env::var_os(&name).is_none_or(|value| value.is_empty()) {
+        let name = variable(arg.get_id().as_str());
+        if !has_one(arg.get_id().as_str()) || set_value(&name).is_none() {
             return arg;
         }
         arg.env(name).hide_env(true)
     })
 }
 
+/// The script that a server runs here which is told of none on its command line.
+fn usual_script() -> Script {
+    set_value(&variable("script")).map_or(Script::Default, |file| Script::Named(file.into()))
+}
+
+fn set_value(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable).filter(|value| !value.is_empty())
+}
+
 /// The environment variable of an option.
-fn variable(arg: &Arg) -> String {
-    format!("SCRIPTSOCK_{}", arg.get_id().as_str().to_uppercase())
+fn variable(option: &str) -> String {
+    format!("SCRIPTSOCK_{}", option.to_uppercase())
 }
 
 #[cfg(test)]

@@ -15,9 +15,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::Exit;
 use super::failure::fail;
 use super::serve::refuse_impossible;
+use super::{Exit, usual_script};
 use crate::frame::Spec;
 use crate::script::Source;
 use crate::settings::{self, Script, Settings};
@@ -123,6 +123,8 @@ impl TestOptions {
         if let Some(text) = &self.filter {
             files.retain(|file| file.to_string_lossy().contains(text));
             if files.is_empty() {
+                // No result of an earlier run is to be taken for one of this.
+                self.write_junit(&[], 0, Duration::ZERO)?;
                 bail!("no dialogue has '{text}' in its path");
             }
         }
@@ -131,7 +133,7 @@ impl TestOptions {
                 let source = Source::locate(&Script::Named(file.clone()), &cwd)?;
                 Handlers::given(Arc::new(source.read()?))
             }
-            None => Handlers::own(cwd),
+            None => Handlers::own(cwd, usual_script()),
         };
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let settings = Settings {

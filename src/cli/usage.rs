@@ -7,10 +7,10 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
 
-use super::{Exit, variable};
+use super::Exit;
 use crate::text::Printable;
 
 /// Why the program ends before it has begun.
@@ -95,8 +95,8 @@ fn sentence(error: &clap::Error, program: &Command, chosen: Option<&Command>) ->
         }
         ErrorKind::InvalidValue if value.is_empty() => format!("option '{arg}' needs a value"),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            // A command's options have no variables.
-            let origin = origin(&arg, &value, Some(program).filter(|_| chosen.is_none()));
+            let command = chosen.and_then(|command| program.find_subcommand(command.get_name()));
+            let origin = origin(&arg, &value, command.unwrap_or(program));
             format!("invalid value '{value}' for {origin}: {}", expectation(error))
         }
         ErrorKind::TooManyValues => format!("option '{}' takes no value", option_name(&arg)),
@@ -146,14 +146,15 @@ fn expectation(error: &clap::Error) -> String {
 
 /// Where a value came from: the option, or its environment variable if that holds the value. clap
 /// does not tell, and one text in both places is the same mistake.
-fn origin(arg: &str, value: &str, command: Option<&Command>) -> String {
+fn origin(arg: &str, value: &str, command: &Command) -> String {
     let option = option_name(arg);
     let known = command
-        .into_iter()
-        .flat_map(Command::get_arguments)
+        .get_arguments()
         .find(|known| known.get_long().is_some_and(|long| option.strip_prefix("--") == Some(long)));
-    match known.map(variable) {
-        Some(name) if std::env::var_os(&name).is_some_and(|set| set == value) => name,
+    match known.and_then(Arg::get_env) {
+        Some(name) if std::env::var_os(name).is_some_and(|set| set == value) => {
+            name.to_string_lossy().into_owned()
+        }
         _ => format!("'{option}'"),
     }
 }

@@ -20,8 +20,14 @@ pub struct Ran {
 /// Runs the program in a folder, to its end; what it prints fits a pipe.
 #[track_caller]
 pub fn run(folder: &Path, arguments: &[&str]) -> Ran {
+    run_with(folder, arguments, &[])
+}
+
+/// The same with these variables in its environment.
+#[track_caller]
+fn run_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scriptsock"));
-    command.args(arguments).current_dir(folder);
+    command.args(arguments).current_dir(folder).envs(environment.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let ended = wait_until("the command should end", || child.try_wait().unwrap());
@@ -119,6 +125,30 @@ fn without_a_script_it_is_the_one_that_the_server_would_run() {
     let ran = run(dir.path(), &["check"]);
     assert_eq!(ran.status, 1, "{ran:?}");
     assert!(ran.stdout.starts_with("scripts/handler.lua cannot be loaded: "), "{ran:?}");
+}
+
+#[test]
+fn the_environment_of_the_server_counts_for_check_and_test() {
+    let dialogue = "> a\n< mine a\n";
+    let mine = "return { framing = 'line', on_message = function(m) return 'mine ' .. m end }";
+    let loops = "for i = 1, 3e7 do end return function(m) return m end";
+    let dir = folder(&[("mine.lua", mine), ("long.lua", loops), ("t.dialogue", dialogue)]);
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        run_with(dir.path(), arguments, environment)
+    };
+    let named = [("SCRIPTSOCK_SCRIPT", "mine.lua"), ("SCRIPTSOCK_FRAMING", "crlf")];
+    let checked = run(&["check"], &named);
+    assert_eq!(checked.stdout, "mine.lua: ok: on_message; framing crlf\n", "{checked:?}");
+    assert_eq!(run(&["test"], &named[..1]).status, 0);
+    assert_eq!(run(&["test"], &[]).status, 1);
+    // What is named goes before it.
+    let other = [("SCRIPTSOCK_SCRIPT", "nowhere.lua"), ("SCRIPTSOCK_BUDGET", "30s")];
+    assert_eq!(run(&["check", "mine.lua"], &other).status, 0);
+    assert_eq!(run(&["test", "--script", "mine.lua"], &other).status, 0);
+    assert_eq!(run(&["check", "long.lua"], &[("SCRIPTSOCK_BUDGET", "1ms")]).status, 1);
+    let wrong = run(&["check", "mine.lua"], &[("SCRIPTSOCK_BUDGET", "soon")]);
+    assert_eq!(wrong.status, 2, "{wrong:?}");
+    assert!(wrong.stderr.contains("SCRIPTSOCK_BUDGET"), "{wrong:?}");
 }
 
 #[test]

@@ -281,6 +281,11 @@ fn a_filter_takes_the_paths_that_hold_a_text() {
         2
     );
     folder.test("--filter three").could_not(&["no dialogue has 'three' in its path"]);
+    // Nobody is to take an earlier result for one of this run.
+    folder.test("--filter one --junit r.xml").goes_well(&[]);
+    folder.test("--filter three --junit r.xml").could_not(&[]);
+    let report = fs::read_to_string(folder.path().join("r.xml")).unwrap();
+    assert!(report.contains("tests=\"0\""), "{report}");
 }
 
 #[test]

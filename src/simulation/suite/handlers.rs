@@ -15,7 +15,7 @@ enum Kind {
     /// Whatever a dialogue says.
     Given(Arc<Bundle>),
     /// What each says; else what the server would run. Each is read once.
-    Own { cwd: PathBuf, known: Mutex<HashMap<Choice, Arc<Bundle>>> },
+    Own { cwd: PathBuf, usual: Script, known: Mutex<HashMap<Choice, Arc<Bundle>>> },
 }
 
 /// What was asked for, and where names begin.
@@ -28,17 +28,17 @@ impl Handlers {
         Self(Kind::Given(bundle))
     }
 
-    /// The one that each dialogue names; else what a server that is started in `cwd` would run.
+    /// The one that each dialogue names; else what a server that is started in `cwd` runs as usual.
     #[must_use]
-    pub fn own(cwd: PathBuf) -> Self {
-        Self(Kind::Own { cwd, known: Mutex::default() })
+    pub fn own(cwd: PathBuf, usual: Script) -> Self {
+        Self(Kind::Own { cwd, usual, known: Mutex::default() })
     }
 
     /// That of a dialogue in `folder`.
     pub(super) fn of(&self, dialogue: &Dialogue, folder: &Path) -> Result<Arc<Bundle>, String> {
-        let (cwd, known) = match &self.0 {
+        let (cwd, usual, known) = match &self.0 {
             Kind::Given(bundle) => return Ok(Arc::clone(bundle)),
-            Kind::Own { cwd, known } => (cwd, known),
+            Kind::Own { cwd, usual, known } => (cwd, usual, known),
         };
         let named = dialogue.directives.handler.as_ref();
         let named = named.map(|file| PathBuf::from(file.to_string()));
@@ -49,7 +49,7 @@ impl Handlers {
         }
         let source = match &choice.0 {
             Some(file) => locate(file, folder, cwd),
-            None => Source::locate(&Script::Default, cwd).map_err(|error| error.to_string()),
+            None => Source::locate(usual, cwd).map_err(|error| error.to_string()),
         };
         let bundle = Arc::new(source?.read().map_err(|error| error.to_string())?);
         lock().insert(choice, Arc::clone(&bundle));
@@ -81,5 +81,6 @@ fn without_detours(path: &Path) -> PathBuf {
             part => straight.push(part),
         }
     }
-    straight
+    // The folder itself.
+    if straight.as_os_str().is_empty() { PathBuf::from(".") } else { straight }
 }
