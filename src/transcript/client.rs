@@ -58,7 +58,7 @@ pub enum TurnKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unplayable {
     /// There is nothing to play.
-    #[error("{file}: there is no step")]
+    #[error("{file}: there is no step; expected one, such as: > hello")]
     Empty {
         /// The file.
         file: String,

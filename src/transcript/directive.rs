@@ -112,7 +112,7 @@ impl Directives {
         if let Some(at) = value.text.find(char::is_control) {
             return Err(value.skip(at).slip("expected no control character in a directive"));
         }
-        let twice = || word.slip(format!("@{name} is given twice"));
+        let twice = || word.slip(format!("@{name} is given twice; expected it once"));
         let wrong = || trimmed.slip(format!("expected {expected}, got {}", short(trimmed.text)));
         let once = match *name {
             "handler" => set(&mut self.handler, FileName::new(trimmed.text).ok_or_else(wrong)?),

@@ -32,7 +32,8 @@ pub enum FindError {
     },
 }
 
-/// The dialogues at these paths, sorted below each folder; hidden folders are not looked into.
+/// The dialogues at these paths, sorted below each folder. Below it hidden folders, those in [`MADE`]
+/// and links to folders are not looked into.
 ///
 /// # Errors
 /// A path cannot be read, or there is nothing below it.

@@ -76,7 +76,7 @@ fn what_needs_more_than_one_client_is_refused() {
             "!< fault",
             "t.dialogue:1: '!< fault' cannot be played here: a client does not see what becomes of a message",
         ),
-        ("# nothing", "t.dialogue: there is no step"),
+        ("# nothing", "t.dialogue: there is no step; expected one, such as: > hello"),
         ("@transport udp\n> a", "t.dialogue: this is for @transport udp, not for tcp"),
     ] {
         assert_eq!(refused(text, Transport::Tcp), expected);

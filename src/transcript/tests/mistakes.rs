@@ -172,8 +172,8 @@ fn directives_are_known_and_stand_once_above_the_steps() {
     );
     refused("@ handler x", "1:2: expected one of");
     refused("@handler", "1:9: expected FILE behind @handler");
-    refused("@eol lf\n@eol lf", "2:2: @eol is given twice");
-    refused("@peer b 1.2.3.4:5\n@peer b 1.2.3.4:5", "2:2: @peer is given twice");
+    refused("@eol lf\n@eol lf", "2:2: @eol is given twice; expected it once");
+    refused("@peer b 1.2.3.4:5\n@peer b 1.2.3.4:5", "2:2: @peer is given twice; expected it once");
     refused("> a\n@eol lf", "2:1: expected a step; directives stand above the first step");
     refused("@eol cr", "1:6: expected lf, crlf or none, got 'cr'");
     refused("@transport sctp", "1:12: expected tcp, udp, unix or unixgram, got 'sctp'");

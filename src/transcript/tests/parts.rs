@@ -81,7 +81,7 @@ fn what_cannot_be_played_is_refused_with_its_place() {
             clients("@upstream up tcp://h:1\n> a\nup< a"),
             "t.dialogue:3: 'up< a' cannot be played here: up is an upstream, and there is no handler",
         ),
-        (clients("# nothing"), "t.dialogue: there is no step"),
+        (clients("# nothing"), "t.dialogue: there is no step; expected one, such as: > hello"),
         (clients("@transport udp\n> a"), "t.dialogue: this is for @transport udp, not for tcp"),
     ] {
         assert_eq!(got, expected);
