@@ -1,8 +1,9 @@
 //! The one connection of a client, in the same words whatever its transport: opened, read,
 //! written, half-closed. What is said over it is for others.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::Shutdown;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -32,6 +33,8 @@ enum Socket {
     Udp(UdpSocket),
     Unixgram {
         socket: UnixDatagram,
+        /// Where the peer is.
+        path: PathBuf,
         /// Has the name of our end, which goes with it.
         _own: ClientSocket,
     },
@@ -44,8 +47,8 @@ impl Link {
     /// # Errors
     /// There is no connection.
     pub async fn open(address: &Address, limit: Duration) -> Result<Self, DialError> {
-        if let Address::Unixgram(_) = address {
-            return open_unixgram(address);
+        if let Address::Unixgram(path) = address {
+            return open_unixgram(address, path);
         }
         let Dialled { socket, peer, local } = dial(address, limit).await?;
         let peer = format!("{}://{peer}", Transport::of(address));
@@ -91,7 +94,13 @@ impl Link {
             Socket::Tcp(stream) => stream.async_io(WRITE, || stream.try_write(data)).await,
             Socket::Unix(stream) => stream.async_io(WRITE, || stream.try_write(data)).await,
             Socket::Udp(socket) => socket.send(data).await,
-            Socket::Unixgram { socket, .. } => socket.send(data).await,
+            Socket::Unixgram { socket, path, .. } => match socket.send(data).await {
+                // Another may have taken its place by now.
+                Err(error) if is_gone(&error) && socket.connect(path).is_ok() => {
+                    socket.send(data).await
+                }
+                sent => sent,
+            },
         }
     }
 
@@ -108,13 +117,18 @@ impl Link {
     }
 }
 
-fn open_unixgram(address: &Address) -> Result<Link, DialError> {
+/// The peer of a Unix datagram socket has closed its own.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotConnected)
+}
+
+fn open_unixgram(address: &Address, path: &Path) -> Result<Link, DialError> {
     let target = Target::resolve(address, false)?;
     let open = || {
         let own = target.open(0)?;
         let local = own.local()?;
         let socket = UnixDatagram::from_std(own.second_handle()?)?;
-        Ok((Socket::Unixgram { socket, _own: own }, local))
+        Ok((Socket::Unixgram { socket, path: path.to_owned(), _own: own }, local))
     };
     let (socket, local) = open().map_err(|error: io::Error| DialError::from(&error))?;
     Ok(Link { socket, peer: target.to_string(), local })

@@ -184,6 +184,29 @@ fn the_name_of_a_unix_client_is_gone_at_its_end_however_that_comes() {
 }
 
 #[test]
+fn a_unix_server_that_comes_back_is_heard_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let url = format!("unixgram://{}", path.display());
+    let mut piped = Piped::start(&["connect", &url, "--timeout", "10s"]);
+    piped.send(b"one\n");
+    socket.recv(&mut [0; 8]).unwrap();
+    drop(socket);
+    std::fs::remove_file(&path).unwrap();
+    piped.send(b"two\n");
+    piped.wait_stderr("connection refused");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(CLIENT_LIMIT)).unwrap();
+    piped.send(b"three\n");
+    let mut buffer = [0; 8];
+    let (count, from) = socket.recv_from(&mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"three\n");
+    socket.send_to(b"THREE\n", from.as_pathname().unwrap()).unwrap();
+    piped.wait_stdout(b"THREE\n");
+}
+
+#[test]
 fn a_unix_server_that_ends_is_told_too() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
