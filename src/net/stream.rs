@@ -1,10 +1,13 @@
 //! What a session needs of a stream socket.
 
-use std::io;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::option::Options;
@@ -13,6 +16,15 @@ use super::option::Options;
 pub trait Stream: AsyncRead + AsyncWrite + Options + Unpin {
     /// Closing it sends a reset, and drops what was not sent yet.
     fn reset_on_close(&self);
+
+    /// As `poll_read`.
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_read(context, buffer)
+    }
 
     /// As `poll_write`, but without a task to be woken: "would block" where the socket takes
     /// nothing now.
@@ -31,8 +43,37 @@ impl Stream for TcpStream {
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
     }
 
+    /// By system calls without the points at which a C library lets a thread be cancelled: they are
+    /// a good part of what a message costs beside the kernel.
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_read_ready(context))?;
+            let room = buffer.initialize_unfilled();
+            let length = room.len();
+            let receive = || Ok(recv(&*self, room, RecvFlags::empty())?.1);
+            match self.try_io(Interest::READABLE, receive) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(count) => {
+                    if 0 < count && count < length {
+                        // What did not fill the buffer has emptied the socket, so the runtime need
+                        // not have us ask again. It learns of what comes next on this thread only,
+                        // so that nothing has come meanwhile that this could hide.
+                        let _ = self.try_io(Interest::READABLE, would_block::<()>);
+                    }
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.try_write(bytes)
+        self.try_io(Interest::WRITABLE, || Ok(send(self, bytes, SendFlags::NOSIGNAL)?))
     }
 
     #[cfg(target_os = "linux")]
@@ -50,11 +91,15 @@ impl Stream for UnixStream {
     }
 }
 
+fn would_block<T>() -> io::Result<T> {
+    Err(ErrorKind::WouldBlock.into())
+}
+
 /// For tests: a stream in memory.
 impl Stream for DuplexStream {
     fn reset_on_close(&self) {}
 
     fn try_write(&self, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+        would_block()
     }
 }

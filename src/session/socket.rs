@@ -82,7 +82,7 @@ impl<S: Stream + 'static, H: Handler + 'static> Session<S, H> {
     ) -> Poll<Result<usize, Reason>> {
         let mut buffer = ReadBuf::new(scratch);
         let mut stream = self.stream.borrow_mut();
-        match ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)) {
+        match ready!(stream.poll_receive(context, &mut buffer)) {
             Ok(()) => {
                 let bytes = buffer.filled();
                 if let Some(tap) = self.tap() {
