@@ -43,6 +43,9 @@ use upstreams::Upstreams;
 /// CPU time that one run may take: what takes longer does not come to rest.
 const LONGEST_RUN: Duration = Duration::from_secs(5);
 
+/// The index of no step: the handler is being loaded.
+const BEFORE_THE_FIRST: usize = usize::MAX;
+
 /// Where chance begins if a dialogue does not say so.
 const SEED: u64 = 1;
 
@@ -95,32 +98,39 @@ impl Run<'_> {
     async fn within_limit(&self, idle: &Arc<Idle>) -> Ran {
         let hourglass = Hourglass::turn(LONGEST_RUN);
         let seen = Rc::new(Seen::default());
-        let at = Cell::new(0);
+        let upstreams = Upstreams::new(&self.dialogue.directives.upstreams, Rc::clone(&seen));
+        let at = Cell::new(BEFORE_THE_FIRST);
+        let stopped = |problem: String| {
+            let failure = match self.dialogue.steps.get(at.get()) {
+                Some(placed) => Failure::of_step(self.dialogue, placed, problem),
+                None => self.failure(problem),
+            };
+            Ran { log: seen.take_log(), ..Ran::without_a_step(failure) }
+        };
         tokio::select! {
-            ran = self.play(idle, &seen, &at) => ran,
+            ran = self.play(idle, &seen, &upstreams, &at) => ran,
             () = self.stop.cancelled() => {
                 Ran::without_a_step(self.failure("nobody waits for it any more".to_owned()))
             }
-            () = hourglass.run_out() => {
-                let problem = format!(
-                    "the server did not come to rest, and was stopped after {} s of work: \
-                     does the handler do something again and again without a pause?",
-                    LONGEST_RUN.as_secs()
-                );
-                let failure = match self.dialogue.steps.get(at.get()) {
-                    Some(placed) => Failure::of_step(self.dialogue, placed, problem),
-                    None => self.failure(problem),
-                };
-                Ran { log: seen.take_log(), ..Ran::without_a_step(failure) }
-            }
+            problem = upstreams.flooded() => stopped(problem),
+            () = hourglass.run_out() => stopped(format!(
+                "the server did not come to rest, and was stopped after {} s of work: \
+                 does the handler do something again and again without a pause?",
+                LONGEST_RUN.as_secs()
+            )),
         }
     }
 
-    async fn play(&self, idle: &Arc<Idle>, seen: &Rc<Seen>, at: &Cell<usize>) -> Ran {
+    async fn play(
+        &self,
+        idle: &Arc<Idle>,
+        seen: &Rc<Seen>,
+        upstreams: &Upstreams,
+        at: &Cell<usize>,
+    ) -> Ran {
         let witness = Rc::clone(seen);
         let chance = self.dialogue.directives.seed.unwrap_or(SEED);
         let world = Rc::new(World::new(EPOCH, chance, move |sighting| witness.note(sighting)));
-        let upstreams = Upstreams::new(&self.dialogue.directives.upstreams, Rc::clone(seen));
         let stop = CancellationToken::new();
         let framing = self.dialogue.directives.framing.as_ref();
         let setup = setup(&self.settings, framing, &self.bundle, &self.watchdog, &stop);
@@ -137,6 +147,7 @@ impl Run<'_> {
         let (sent, replied) =
             (directives.eol_beside(&framings.read), directives.eol_beside(&framings.reply));
         let props = Props { directives, folder: self.folder.to_owned(), stop };
+        let upstreams = upstreams.clone();
         let stage = SimulatedStage::new(props, floor, upstreams, Rc::clone(seen), Arc::clone(idle));
         let play = Play::new(self.dialogue, &stage, sent, self.cuts, at).hearing_lines_end(replied);
         let (outcome, heard) = play.run().await;

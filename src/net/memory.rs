@@ -44,6 +44,8 @@ struct Way {
 struct Line {
     to_near: Way,
     to_far: Way,
+    /// The near end throws away what is sent to it.
+    near_has_closed: bool,
     near_is_gone: bool,
     far_is_gone: bool,
 }
@@ -147,6 +149,19 @@ impl Far {
             line.to_near.push(piece.to_vec());
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the other side has closed: what is sent to it is lost.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let line = self.line.borrow();
+        line.near_has_closed || line.near_is_gone
+    }
+
+    /// Whether nothing that was sent waits here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.line.borrow().to_far.pieces.is_empty()
     }
 
     /// Ends this sending side.

@@ -2,13 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
+use tokio::sync::Notify;
+
 use super::stage::Seen;
+use crate::conn::Conn;
 use crate::handler::Dialling;
 use crate::net::address::Address;
 use crate::net::dial::DialError;
@@ -25,12 +28,20 @@ const FIRST_PORT: u16 = 50_000;
 /// Bytes that are shown of what nobody expected.
 const SHOWN: usize = 256;
 
+/// Connections of the handler that a run holds at a time: far more than a dialogue speaks on. Each
+/// can hold more than a mebibyte of what was sent, in its queue and on its way.
+const MOST_CONNECTIONS: usize = 256;
+
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Upstreams(Rc<Lobby>);
 
 struct Lobby {
     servers: BTreeMap<Name, Server>,
+    /// The connections that the handler has made and not closed; some may have ended since.
+    open: RefCell<Vec<Weak<Conn>>>,
+    /// Told when the handler makes more than are held.
+    flood: Notify,
     seen: Rc<Seen>,
     port: RefCell<u16>,
 }
@@ -54,7 +65,22 @@ impl Upstreams {
         let server =
             |address: &Address| Server { address: address.clone(), state: RefCell::default() };
         let servers = declared.iter().map(|(name, address)| (name.clone(), server(address)));
-        Self(Rc::new(Lobby { servers: servers.collect(), seen, port: RefCell::new(FIRST_PORT) }))
+        Self(Rc::new(Lobby {
+            servers: servers.collect(),
+            open: RefCell::default(),
+            flood: Notify::new(),
+            seen,
+            port: RefCell::new(FIRST_PORT),
+        }))
+    }
+
+    /// Resolves when the handler makes more connections than a run can hold; says so.
+    pub(super) async fn flooded(&self) -> String {
+        self.0.flood.notified().await;
+        format!(
+            "the handler has {MOST_CONNECTIONS} outgoing connections that are open or that no step \
+             has heard out, and makes another: does it connect again and again?"
+        )
     }
 
     /// What opens the handler's connections.
@@ -114,6 +140,27 @@ impl Lobby {
         at().find(|server| server.state.borrow().made == 0).or_else(|| at().last())
     }
 
+    /// Whether one more connection can be held. Those that wait for a step and were closed without
+    /// a word make room: there is nothing in them to expect.
+    fn has_room(&self) -> bool {
+        self.open.borrow_mut().retain(|conn| conn.upgrade().is_some_and(|conn| !conn.is_gone()));
+        if self.held() < MOST_CONNECTIONS {
+            return true;
+        }
+        for server in self.servers.values() {
+            server.state.borrow_mut().arrived.retain(|far| !(far.is_closed() && far.is_empty()));
+        }
+        self.held() < MOST_CONNECTIONS
+    }
+
+    /// The connections that are open, and those that are closed and wait for a step.
+    fn held(&self) -> usize {
+        let closed = |server: &Server| {
+            server.state.borrow().arrived.iter().filter(|far| far.is_closed()).count()
+        };
+        self.open.borrow().len() + self.servers.values().map(closed).sum::<usize>()
+    }
+
     fn next_port(&self) -> u16 {
         let mut port = self.port.borrow_mut();
         *port = port.checked_add(1).unwrap_or(FIRST_PORT);
@@ -131,6 +178,11 @@ fn dial(lobby: &Rc<Lobby>, maker: &Maker, wanted: Dial) -> Dialling {
                 nix::errno::Errno::ECONNREFUSED as i32,
             )));
         };
+        if !lobby.has_room() {
+            // Whoever waits for this ends the run, and with it the handler's call.
+            lobby.flood.notify_one();
+            return pending().await;
+        }
         let ends = (far_end(&address), near_end(&address, lobby.next_port()));
         let (conn, far) = match &address {
             Address::Udp { .. } => {
@@ -146,6 +198,7 @@ fn dial(lobby: &Rc<Lobby>, maker: &Maker, wanted: Dial) -> Dialling {
                 (maker.serve(Transport::Unix, ends, framings, near), far)
             }
         };
+        lobby.open.borrow_mut().push(Rc::downgrade(&conn));
         let mut state = server.state.borrow_mut();
         state.made += 1;
         state.arrived.push_back(far);

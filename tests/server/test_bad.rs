@@ -210,6 +210,62 @@ fn one_that_never_comes_to_rest_is_stopped() {
     assert_eq!(finished.stdout.matches(why).count(), 3, "{}", finished.stdout);
 }
 
+/// KiB: less than what a flood of connections takes up, and enough for everything else.
+const LITTLE_MEMORY: u32 = 1_200_000;
+
+#[test]
+fn a_handler_that_floods_its_upstreams_is_cut_off() {
+    let floods = [
+        "while true do connect('tcp://127.0.0.1:1') end",
+        "while true do connect('tcp://127.0.0.1:1'):send('x') end",
+        "while true do local up = connect('tcp://127.0.0.1:1'); up:send('x'); up:close() end",
+        "while true do connect('tcp://127.0.0.1:1'):shutdown() end",
+        "while true do connect('udp://127.0.0.1:1') end",
+        "while true do local up = connect('udp://127.0.0.1:1')\n\
+         for _ = 1, 20 do up:send(string.rep('x', 60000)) end end",
+        "while true do connect('tcp://127.0.0.1:1'):send(string.rep('x', 1000000)) end",
+        "local function more() while true do connect('unix:///u') end end; spawn(more); more()",
+    ];
+    let why =
+        "the handler has 256 outgoing connections that are open or that no step has heard out";
+    let upstreams = "@upstream t tcp://127.0.0.1:1\n@upstream u udp://127.0.0.1:1\n\
+                     @upstream v unix:///u\n";
+    for body in floods {
+        let handler = format!("return {{ framing = 'line', on_message = function() {body} end }}");
+        let folder = Folder::new()
+            .file("handler.lua", handler)
+            .file("t.dialogue", format!("{upstreams}> Ab\n< AB\n"));
+        let finished = folder.test_within(LITTLE_MEMORY, "t.dialogue --script handler.lua");
+        finished.goes_wrong(&["t.dialogue:4: > Ab", why]);
+    }
+    let load = "return { framing = 'line', on_load = function()\n\
+        while true do connect('tcp://127.0.0.1:1') end end, on_message = function() end }";
+    fails(load, &format!("{upstreams}> Ab\n"), &["t.dialogue: before the first step", why]);
+}
+
+#[test]
+fn connections_that_are_closed_without_a_word_take_up_nothing() {
+    let of = |call: &str| {
+        format!(
+            "return {{ framing = 'line', on_message = function(msg)\n\
+             for _ = 1, tonumber(msg) do {call} end\n\
+             local up = connect('tcp://127.0.0.1:1'); up:send('last'); return up:read() end }}"
+        )
+    };
+    for call in ["connect('tcp://127.0.0.1:1'):close()", "connect('tcp://127.0.0.1:1'):reset()"] {
+        let dialogue = "@upstream up tcp://127.0.0.1:1\n> 5000\n";
+        let folder = Folder::new().file("handler.lua", of(call)).file("t.dialogue", dialogue);
+        let finished = folder.test_within(LITTLE_MEMORY, "t.dialogue --script handler.lua");
+        finished.goes_wrong(&["at the end", "up got, and no step expects it: \"last\\n\""]);
+    }
+    let endless = of("connect('tcp://127.0.0.1:1'):close()");
+    let folder = Folder::new()
+        .file("handler.lua", endless)
+        .file("t.dialogue", "@upstream up tcp://127.0.0.1:1\n> 1e15\n");
+    let finished = folder.test_within(LITTLE_MEMORY, "t.dialogue --script handler.lua");
+    finished.goes_wrong(&["t.dialogue:2: > 1e15", "the server did not come to rest"]);
+}
+
 #[test]
 fn a_crash_in_any_callback_is_a_fault() {
     let of = |callback: &str| {

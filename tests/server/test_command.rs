@@ -54,30 +54,44 @@ impl Folder {
     /// Runs the command in it to its end.
     #[track_caller]
     pub fn test(&self, arguments: &str) -> Finished {
-        let begin = Instant::now();
-        // Into files: what it prints need not fit a pipe.
-        let out = tempfile::tempfile().unwrap();
-        let err = tempfile::tempfile().unwrap();
-        let mut command = self.command(arguments);
-        command.stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
-        let mut child = command.spawn().unwrap();
-        let ended = loop {
-            if let Some(ended) = child.try_wait().unwrap() {
-                break ended;
-            }
-            if begin.elapsed() > LIMIT {
-                // It may have ended just now.
-                let _ = child.kill();
-                panic!("the command should end: {arguments}\n{}", content(out));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        Finished {
-            status: ended.code().expect("an exit status"),
-            stdout: content(out),
-            stderr: content(err),
-            took: begin.elapsed(),
+        to_its_end(self.command(arguments))
+    }
+
+    /// As [`Folder::test`], with so many KiB of address space and no more.
+    #[track_caller]
+    pub fn test_within(&self, kibibytes: u32, arguments: &str) -> Finished {
+        let mut shell = Command::new("sh");
+        shell.current_dir(self.path()).stdin(Stdio::null()).arg("-c");
+        shell.arg(format!("ulimit -v {kibibytes}; exec \"$0\" test \"$@\""));
+        shell.arg(env!("CARGO_BIN_EXE_scriptsock")).args(arguments.split_whitespace());
+        to_its_end(shell)
+    }
+}
+
+#[track_caller]
+fn to_its_end(mut command: Command) -> Finished {
+    let begin = Instant::now();
+    // Into files: what it prints need not fit a pipe.
+    let out = tempfile::tempfile().unwrap();
+    let err = tempfile::tempfile().unwrap();
+    command.stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
+    let mut child = command.spawn().unwrap();
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
         }
+        if begin.elapsed() > LIMIT {
+            // It may have ended just now.
+            let _ = child.kill();
+            panic!("the command should end: {command:?}\n{}", content(out));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Finished {
+        status: ended.code().expect("an exit status"),
+        stdout: content(out),
+        stderr: content(err),
+        took: begin.elapsed(),
     }
 }
 

@@ -145,10 +145,10 @@ impl OnePeer for MemoryLink {
         Poll::Pending
     }
 
-    /// Where the peer is gone or has not taken many, the datagram is lost.
+    /// Where the peer is gone or has not taken many, or much, the datagram is lost.
     fn poll_send(&self, _: &mut Context<'_>, datagram: &[u8]) -> Poll<io::Result<usize>> {
         let way = &mut self.line.borrow_mut().to_far;
-        if way.pieces.len() < MOST {
+        if way.pieces.len() < MOST && way.has_room() {
             way.push(datagram.to_vec());
         }
         Poll::Ready(Ok(datagram.len()))
@@ -167,6 +167,8 @@ impl Options for MemoryLink {
 
 impl Drop for MemoryLink {
     fn drop(&mut self) {
-        self.line.borrow_mut().to_far.end(End::Eof);
+        let mut line = self.line.borrow_mut();
+        line.near_has_closed = true;
+        line.to_far.end(End::Eof);
     }
 }
