@@ -191,15 +191,33 @@ impl<'d, S: Stage> Play<'d, S> {
         upstream.map_or(directives.transport(), Transport::of).is_datagram()
     }
 
-    /// Connects whoever is mentioned for the first time. An upstream whose connection is over goes
-    /// on with the next that the handler has made, if it has.
+    fn is_upstream(&self, who: Option<&Name>) -> bool {
+        who.is_some_and(|name| self.dialogue.directives.upstreams.contains_key(name))
+    }
+
+    /// Has someone there who is to do something. Connects whoever is mentioned for the first time;
+    /// an upstream whose connection is over goes on with the next that the handler has made, if it
+    /// has.
     async fn party(&mut self, who: Option<&Name>) -> Result<(), String> {
+        self.party_unless(Party::is_over, who).await
+    }
+
+    /// As [`Self::party`], for who is to hear something: a connection that brings nothing more will
+    /// not do, though it could still be answered.
+    async fn listener(&mut self, who: Option<&Name>) -> Result<(), String> {
+        self.party_unless(Party::is_heard_out, who).await
+    }
+
+    async fn party_unless(
+        &mut self,
+        is_done: impl FnOnce(&Party<S::Wire>) -> bool,
+        who: Option<&Name>,
+    ) -> Result<(), String> {
+        let is_upstream = self.is_upstream(who);
         let Some(party) = self.parties.get_mut(&who.cloned()) else {
             return self.connect(who).await;
         };
-        let is_upstream =
-            who.is_some_and(|name| self.dialogue.directives.upstreams.contains_key(name));
-        if is_upstream && party.is_over() {
+        if is_upstream && is_done(party) {
             let mut opening = self.stage.open(who);
             let next = poll_fn(|context| Poll::Ready(opening.as_mut().poll(context))).await;
             if let Poll::Ready(wire) = next {
@@ -239,7 +257,7 @@ impl<'d, S: Stage> Play<'d, S> {
                 // on its way: whoever sends all at once does not hear of it.
                 Some(Err(_)) if index > 0 => break,
                 Some(Err(error)) if error.kind() == io::ErrorKind::NotConnected => {
-                    return Err("its connection is closed; !> connect makes a new one".to_owned());
+                    return Err(format!("its connection is closed; {}", self.how_to_go_on(who)));
                 }
                 Some(Err(error)) => return Err(format!("it could not be sent: {error}")),
                 None => return Err(format!("it was not taken within {}", shown(limit))),
@@ -248,13 +266,22 @@ impl<'d, S: Stage> Play<'d, S> {
         Ok(())
     }
 
+    /// What helps who has no connection any more.
+    fn how_to_go_on(&self, who: Option<&Name>) -> &'static str {
+        if self.is_upstream(who) {
+            "the handler has made no other"
+        } else {
+            "!> connect makes a new one"
+        }
+    }
+
     async fn expect(&mut self, who: Option<&Name>, wanted: &Wanted) -> Result<(), String> {
         if matches!(wanted, Wanted::Line(_)) && self.heard_eol.is_empty() && !self.is_datagram(who)
         {
             let problem = "the handler's framing has no end of line; write <<~, or say @eol";
             return Err(problem.to_owned());
         }
-        self.party(who).await?;
+        self.listener(who).await?;
         let expectation = Expectation::new(wanted, &self.heard_eol);
         let mut variables = std::mem::take(&mut self.variables);
         let (key, limit) = (who.cloned(), self.timeout);
@@ -316,7 +343,7 @@ impl<'d, S: Stage> Play<'d, S> {
         match sight {
             // The end of a connection is that of the one it has.
             Sight::Eof | Sight::Reset if self.parties.contains_key(&key) => {}
-            Sight::Eof | Sight::Reset | Sight::Silence(_) => self.party(who).await?,
+            Sight::Eof | Sight::Reset | Sight::Silence(_) => self.listener(who).await?,
             Sight::Log(_) | Sight::Reject(_) | Sight::Fault(_) => {
                 let seen = self.wait(limit, |play, context| play.stage.poll_sight(sight, context));
                 return match seen.await {

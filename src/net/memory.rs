@@ -158,6 +158,12 @@ impl Far {
         line.near_has_closed || line.near_is_gone
     }
 
+    /// Whether this sending side was ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.line.borrow().to_near.end.is_some()
+    }
+
     /// Whether nothing that was sent waits here.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -55,9 +55,19 @@ impl<W: Wire> Party<W> {
         self.end = None;
     }
 
-    /// Whether the connection has ended, and nothing is left that it brought.
-    pub(super) fn is_over(&self) -> bool {
+    /// Whether the other side has ended, and nothing is left that it sent: there is nothing more to
+    /// expect.
+    pub(super) fn is_heard_out(&self) -> bool {
         (self.end.is_some() || self.wire.is_none()) && self.unexpected().is_none()
+    }
+
+    /// Whether beyond that nothing that is sent would reach the other side: one that has only ended
+    /// its sending side can still be answered.
+    pub(super) fn is_over(&self) -> bool {
+        let is_half_closed = !self.is_datagram
+            && self.end == Some(End::Eof)
+            && self.wire.as_ref().is_some_and(|wire| !wire.is_closed());
+        self.is_heard_out() && !is_half_closed
     }
 
     pub(super) fn into_heard(self) -> Vec<u8> {

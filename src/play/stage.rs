@@ -50,6 +50,12 @@ pub trait Wire {
     /// The other side is gone.
     fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
+    /// Whether it is known that what is sent does not reach anyone: one of the sides has closed, or
+    /// this one has ended.
+    fn is_closed(&self) -> bool {
+        false
+    }
+
     /// What is sent next is the last: it may wait for [`Wire::end`], which follows at once, so that
     /// nobody answers in between.
     fn hold_back(&mut self) {}

@@ -198,6 +198,10 @@ impl Wire for Far {
         self.poll_send(context, bytes).map_ok(|()| bytes.len())
     }
 
+    fn is_closed(&self) -> bool {
+        self.is_closed() || self.has_ended()
+    }
+
     fn end(&mut self) -> io::Result<()> {
         self.end();
         Ok(())

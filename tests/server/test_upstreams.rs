@@ -126,6 +126,38 @@ fn an_upstream_whose_connection_is_over_goes_on_with_the_next() {
     passes(half, "@upstream db tcp://127.0.0.1:9000\n> a\ndb< a\ndb!< eof\ndb> b\n< b\n");
 }
 
+/// Asks twice over a connection each, and ends its side of the first at once.
+const HALF: &str = "return { framing = 'line', on_message = function()\n\
+    local a = connect('tcp://127.0.0.1:1'); a:send('q1'); a:shutdown()\n\
+    local b = connect('tcp://127.0.0.1:1'); b:send('q2')\n\
+    return (a:read({ timeout = 3 }) or 'nil') .. ' ' .. (b:read({ timeout = 3 }) or 'nil') end }";
+
+#[test]
+fn an_upstream_answers_a_connection_that_is_half_closed() {
+    let first = "@upstream up tcp://127.0.0.1:1\n> x\nup< q1\n";
+    for end in ["close", "eof", "reset"] {
+        let answered = format!("{first}up> r1\nup!> {end}\nup< q2\nup> r2\n< r1 r2\n");
+        passes(HALF, &answered);
+    }
+    passes_cut(HALF, &format!("{first}up> r1\nup!> close\nup< q2\nup> r2\n< r1 r2\n"));
+    passes(HALF, &format!("{first}up>> \"r\"\nup> 1\nup!< eof\nup< q2\nup> r2\n< r1 r2\n"));
+    // It can also be left as it is: nothing more comes over it.
+    passes(HALF, &format!("{first}up> r1\nup< q2\nup> r2\n< r1 r2\n"));
+    passes(HALF, &format!("{first}up< q2\nup> r2\n< nil r2\n"));
+    passes(HALF, &format!("{first}up!> close\nup> r2\nup< q2\n< nil r2\n"));
+    passes(HALF, &format!("{first}up!> eof\nup> r2\nup< q2\n< nil r2\n"));
+}
+
+#[test]
+fn an_upstream_without_a_connection_is_told_what_it_lacks() {
+    let once = "return { framing = 'line', on_message = function()\n\
+        local up = connect('tcp://127.0.0.1:1'); up:send('q'); return up:read() end }";
+    let end = "@upstream up tcp://127.0.0.1:1\n> x\nup< q\nup!> close\nup> r\n";
+    let why = "its connection is closed; the handler has made no other";
+    fails(once, end, &["t.dialogue:5: up> r", why]);
+    fails(once, "> x\n!> close\n> y\n", &["its connection is closed; !> connect makes a new one"]);
+}
+
 #[test]
 fn an_upstream_ends_as_it_likes() {
     let url = "tcp://127.0.0.1:9000";
