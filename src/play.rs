@@ -230,7 +230,7 @@ impl<'d, S: Stage> Play<'d, S> {
     async fn connect(&mut self, who: Option<&Name>) -> Result<(), String> {
         let mut opening = self.stage.open(who);
         let limit = self.timeout;
-        let opened = self.wait(limit, |_, context| opening.as_mut().poll(context)).await;
+        let opened = self.await_in_time(|_, context| opening.as_mut().poll(context)).await;
         let wire = match opened {
             Some(opened) => opened?,
             None => return Err(format!("there was no connection within {}", shown(limit))),
@@ -247,7 +247,7 @@ impl<'d, S: Stage> Play<'d, S> {
         let (key, limit) = (who.cloned(), self.timeout);
         for (index, piece) in pieces.into_iter().enumerate() {
             let mut sent = 0;
-            let sending = self.wait(limit, |play, context| {
+            let sending = self.await_in_time(|play, context| {
                 let Some(party) = play.parties.get_mut(&key) else { return Poll::Pending };
                 party.poll_send(context, &piece, &mut sent)
             });
@@ -287,7 +287,7 @@ impl<'d, S: Stage> Play<'d, S> {
         let (key, limit) = (who.cloned(), self.timeout);
         let mut check = expectation.begin(&variables);
         let verdict = self
-            .wait(limit, |play, _| match play.parties.get_mut(&key) {
+            .await_in_time(|play, _| match play.parties.get_mut(&key) {
                 Some(party) => party.compare(&expectation, &mut check, &mut variables),
                 None => Poll::Pending,
             })
@@ -345,7 +345,8 @@ impl<'d, S: Stage> Play<'d, S> {
             Sight::Eof | Sight::Reset if self.parties.contains_key(&key) => {}
             Sight::Eof | Sight::Reset | Sight::Silence(_) => self.listener(who).await?,
             Sight::Log(_) | Sight::Reject(_) | Sight::Fault(_) => {
-                let seen = self.wait(limit, |play, context| play.stage.poll_sight(sight, context));
+                let seen =
+                    self.await_in_time(|play, context| play.stage.poll_sight(sight, context));
                 return match seen.await {
                     Some(()) => Ok(()),
                     None => Err(format!("it was not seen within {}", shown(limit))),
@@ -360,7 +361,7 @@ impl<'d, S: Stage> Play<'d, S> {
             return heard.await.map_or(Ok(()), Err);
         }
         let wanted = if *sight == Sight::Reset { End::Reset } else { End::Eof };
-        let ended = self.wait(limit, |play, _| match play.parties.get(&key) {
+        let ended = self.await_in_time(|play, _| match play.parties.get(&key) {
             Some(party) => party.seen_end(wanted),
             None => Poll::Pending,
         });
@@ -381,6 +382,27 @@ impl<'d, S: Stage> Play<'d, S> {
         }
         let unclaimed = self.stage.unclaimed();
         if unclaimed.is_empty() { Ok(()) } else { Err(unclaimed.join("\n")) }
+    }
+
+    /// Waits until `ready` is, for the time of a step at most. What comes at the very end of that
+    /// time is still in it.
+    async fn await_in_time<T>(
+        &mut self,
+        mut ready: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        let early = self.wait(self.timeout, &mut ready).await;
+        if early.is_some() {
+            return early;
+        }
+        let mut settled = self.stage.settle();
+        poll_fn(|context| {
+            self.take_in(context);
+            if let Poll::Ready(value) = ready(self, context) {
+                return Poll::Ready(Some(value));
+            }
+            settled.as_mut().poll(context).map(|()| None)
+        })
+        .await
     }
 
     /// Takes in what arrives for anyone, until `ready` is or the time is over.

@@ -37,6 +37,33 @@ fn a_step_waits_for_the_timeout_and_no_longer() {
 }
 
 #[test]
+fn what_comes_at_the_very_end_of_the_timeout_counts() {
+    let sleeps = "return { framing = 'line', on_message = function(msg)\n\
+                  sleep(5); print('awake'); return msg end }";
+    passes(sleeps, "> a\n< a\n");
+    passes(sleeps, "> a\n!< log awake\n< a\n");
+    passes(sleeps, "@timeout 5001ms\n> a\n< a\n");
+    fails(sleeps, "@timeout 4999ms\n> a\n< a\n", &["nothing more came within 4s 999ms"]);
+    let ticks = "return { framing = 'line', on_connect = function(conn)\n\
+                 every(60, function() conn:send('tick') end) end }";
+    passes(ticks, "@timeout 1m\n!> connect\n< tick\n< tick\n!< silence 1m\n< tick\n");
+    // However many others have to have their turn before it comes.
+    let chain = "return { framing = 'line', on_message = function(msg, conn)\n\
+        local function link(n) if n == 0 then conn:send(msg)\n\
+        else spawn(function() sleep(0); link(n - 1) end) end end\n\
+        sleep(5); link(100) end }";
+    passes(chain, "> a\n< a\n");
+    let ends = "return { framing = 'line', idle_timeout = 5, on_message = function() end }";
+    passes(ends, "!> connect\n!< eof\n");
+    let connects = "return { framing = 'line', on_message = function()\n\
+        sleep(5); connect('tcp://127.0.0.1:1'):send('q') end }";
+    passes(connects, "@upstream up tcp://127.0.0.1:1\n> x\nup< q\n");
+    let fault = "return { framing = 'line', on_message = function()\n\
+        sleep(5); error('late') end }";
+    passes(fault, "> x\n!< fault late\n");
+}
+
+#[test]
 fn all_clocks_begin_with_2020_and_go_on_together() {
     let handler = "return { framing = 'line', on_message = function()\n\
         return `{server.now()} {os.time()} {os.clock()} {os.date('!%Y-%m-%dT%H:%M:%S')}` end }";
