@@ -1,23 +1,22 @@
 //! Plays a dialogue: does what its clients and upstreams do, in order, and compares what they
 //! receive. Where they are, and what connects them to a server, is a [`Stage`]'s business.
 //!
-//! While a step waits, everything that arrives for anyone is taken in, so that nobody holds
+//! The handler is loaded, and replaced, while the play goes on. While a step waits, everything that arrives for anyone is taken in, so that nobody holds
 //! anybody up. What no step has taken at the end is a failure.
 
 mod cuts;
 mod failure;
+mod loading;
 mod party;
 mod stage;
+mod waiting;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
-
-use tokio::time::sleep;
 
 pub use cuts::Cuts;
 pub use failure::Failure;
@@ -28,6 +27,7 @@ use crate::transcript::{
     Action, Deed, Dialogue, Expectation, Name, Payload, Sight, Step, Template, Variables, Verdict,
     Wanted,
 };
+use loading::Loading;
 use party::{End, Party};
 
 /// How long a step waits for what it expects, if nothing is said.
@@ -49,6 +49,7 @@ pub struct Play<'d, S: Stage> {
     heard_eol: Vec<u8>,
     timeout: Duration,
     cuts: Cuts,
+    loading: Loading,
     parties: BTreeMap<Option<Name>, Party<S::Wire>>,
     variables: Variables,
     /// Steps whose bytes were sent with those of an earlier one.
@@ -76,6 +77,7 @@ impl<'d, S: Stage> Play<'d, S> {
             eol,
             timeout: dialogue.directives.timeout.unwrap_or(TIMEOUT),
             cuts,
+            loading: Loading::Done,
             parties: BTreeMap::new(),
             variables: Variables::default(),
             sent: BTreeSet::new(),
@@ -102,24 +104,22 @@ impl<'d, S: Stage> Play<'d, S> {
                 return Err(Failure::of_step(dialogue, placed, why));
             }
         }
+        self.begin_loading(None, self.stage.load());
         for (index, placed) in dialogue.steps.iter().enumerate() {
+            if self.waits_for_loading(index) {
+                self.loaded().await?;
+            }
             self.at.set(index);
             let step = self.step(index, &placed.step).await;
+            if step.is_ok() {
+                self.settle().await;
+            }
+            // It may be why the step has waited in vain.
+            self.load_failure()?;
             step.map_err(|problem| Failure::of_step(dialogue, placed, problem))?;
-            self.settle().await;
         }
+        self.loaded().await?;
         self.end().await.map_err(|problem| Failure::of_end(dialogue, problem))
-    }
-
-    /// Waits until what was done has had its effect; what arrives meanwhile is taken in, so that
-    /// whoever sends it goes on.
-    async fn settle(&mut self) {
-        let mut settled = self.stage.settle();
-        poll_fn(|context| {
-            self.take_in(context);
-            settled.as_mut().poll(context)
-        })
-        .await;
     }
 
     async fn step(&mut self, index: usize, step: &Step) -> Result<(), String> {
@@ -135,6 +135,10 @@ impl<'d, S: Stage> Play<'d, S> {
             Action::Expect(wanted) => self.expect(who, wanted).await,
             Action::Pass(time) => {
                 self.wait(*time, |_, _| Poll::<()>::Pending).await;
+                Ok(())
+            }
+            Action::Do(Deed::Reload(file)) => {
+                self.begin_loading(Some(index), self.stage.reload(file));
                 Ok(())
             }
             Action::Do(deed) => self.perform(who, deed).await,
@@ -316,16 +320,7 @@ impl<'d, S: Stage> Play<'d, S> {
                 }
                 return self.connect(who).await;
             }
-            Deed::Reload(file) => {
-                let mut reloading = self.stage.reload(file);
-                // An `on_load` may take its time.
-                poll_fn(|context| {
-                    self.take_in(context);
-                    reloading.as_mut().poll(context)
-                })
-                .await?;
-                return Ok(());
-            }
+            Deed::Reload(_) => return Ok(()),
             Deed::Eof | Deed::Close | Deed::Reset => {}
         }
         self.party(who).await?;
@@ -382,50 +377,6 @@ impl<'d, S: Stage> Play<'d, S> {
         }
         let unclaimed = self.stage.unclaimed();
         if unclaimed.is_empty() { Ok(()) } else { Err(unclaimed.join("\n")) }
-    }
-
-    /// Waits until `ready` is, for the time of a step at most. What comes at the very end of that
-    /// time is still in it.
-    async fn await_in_time<T>(
-        &mut self,
-        mut ready: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
-    ) -> Option<T> {
-        let early = self.wait(self.timeout, &mut ready).await;
-        if early.is_some() {
-            return early;
-        }
-        let mut settled = self.stage.settle();
-        poll_fn(|context| {
-            self.take_in(context);
-            if let Poll::Ready(value) = ready(self, context) {
-                return Poll::Ready(Some(value));
-            }
-            settled.as_mut().poll(context).map(|()| None)
-        })
-        .await
-    }
-
-    /// Takes in what arrives for anyone, until `ready` is or the time is over.
-    async fn wait<T>(
-        &mut self,
-        limit: Duration,
-        mut ready: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
-    ) -> Option<T> {
-        let mut over = pin!(sleep(limit));
-        poll_fn(|context| {
-            self.take_in(context);
-            if let Poll::Ready(value) = ready(self, context) {
-                return Poll::Ready(Some(value));
-            }
-            over.as_mut().poll(context).map(|()| None)
-        })
-        .await
-    }
-
-    fn take_in(&mut self, context: &mut Context<'_>) {
-        for party in self.parties.values_mut() {
-            party.take_in(context);
-        }
     }
 }
 

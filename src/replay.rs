@@ -171,6 +171,10 @@ impl Stage for NetworkStage {
         })
     }
 
+    fn load(&self) -> Task<Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn reload(&self, _: &FileName) -> Task<Result<(), String>> {
         // Such a step is refused before.
         Box::pin(async { Err("there is no handler to reload".to_owned()) })

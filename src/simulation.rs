@@ -135,7 +135,7 @@ impl Run<'_> {
         let framing = self.dialogue.directives.framing.as_ref();
         let setup = setup(&self.settings, framing, &self.bundle, &self.watchdog, &stop);
         let dialler = upstreams.dialler();
-        let floor = match Floor::load_in(setup, Some(world), dialler).await {
+        let floor = match Floor::build(setup, Some(world), dialler) {
             Ok(floor) => floor,
             Err(fault) => {
                 let ran = Ran::without_a_step(self.failure(fault.to_string()));

@@ -23,7 +23,10 @@ pub trait Stage {
     /// A client connects; an upstream waits for a connection of the handler.
     fn open(&self, who: Option<&Name>) -> Task<Result<Self::Wire, String>>;
 
-    /// The handler is replaced.
+    /// The handler is loaded, which may wait for upstreams. No client connects before.
+    fn load(&self) -> Task<Result<(), String>>;
+
+    /// The handler is replaced, which may wait for upstreams, too.
     fn reload(&self, file: &FileName) -> Task<Result<(), String>>;
 
     /// Resolves once everything that was done has had its effect, as far as can be told.

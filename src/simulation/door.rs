@@ -11,6 +11,7 @@ use crate::accept::Accepted;
 use crate::net::datagram::DatagramSocket;
 use crate::net::memory::{Far, MemoryDatagrams, stream};
 use crate::net::{Endpoint, Listener, Transport};
+use crate::vm::Fault;
 use crate::worker::Floor;
 
 /// Who a peer is, and where it comes to.
@@ -34,9 +35,8 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// That of a server, which from here on does what a worker does beside its orders.
-    pub(super) fn new(floor: Rc<Floor>, stop: CancellationToken) -> Self {
-        spawn_local(run(Rc::clone(&floor), stop));
+    /// That of a server; the first peer may come once it is loaded.
+    pub(super) fn new(floor: Rc<Floor>) -> Self {
         Self { floor, sockets: RefCell::default() }
     }
 
@@ -75,6 +75,13 @@ fn addressed(peer: &Endpoint) -> Endpoint {
         Endpoint::Unix(None) => Endpoint::Unix(Some("unnamed".into())),
         Endpoint::Inet(_) | Endpoint::Unix(Some(_)) => peer.clone(),
     }
+}
+
+/// Runs the handler's `on_load`. From then on the server does what a worker does beside its orders.
+pub(super) async fn load(floor: Rc<Floor>, stop: CancellationToken) -> Result<(), Box<Fault>> {
+    floor.run_load().await?;
+    spawn_local(run(floor, stop));
+    Ok(())
 }
 
 /// What a worker does beside its orders: replaces a VM that is full, and stops when it is told.

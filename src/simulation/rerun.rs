@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::door::Door;
 pub use super::door::Place;
+use super::door::{Door, load};
 use super::hourglass::Hourglass;
 use super::idle::Idle;
 use super::stage::Seen;
@@ -97,10 +97,11 @@ impl Rerun<'_> {
         let upstreams = Upstreams::new(&BTreeMap::new(), Rc::new(Seen::default()));
         let stop = CancellationToken::new();
         let setup = setup(self.settings, None, self.bundle, self.watchdog, &stop);
-        let floor = Floor::load_in(setup, Some(Rc::clone(&world)), upstreams.dialler()).await;
-        let floor = floor.map_err(|fault| fault.summary())?;
+        let floor = Floor::build(setup, Some(Rc::clone(&world)), upstreams.dialler());
+        let floor = Rc::new(floor.map_err(|fault| fault.summary())?);
+        load(Rc::clone(&floor), stop).await.map_err(|fault| fault.summary())?;
         let replies = vec![Reply::default(); self.cues.len()];
-        let door = Door::new(Rc::new(floor), stop);
+        let door = Door::new(floor);
         let mut crowd = Crowd { door, idle, peers: HashMap::new(), replies, answered: 0 };
         for (index, cue) in self.cues.iter().enumerate() {
             let wait = cue.at.saturating_sub(world.elapsed());

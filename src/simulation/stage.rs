@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Door, Place};
+use super::door::{self, Door, Place};
 use super::idle::Idle;
 pub(super) use super::seen::Seen;
 use super::upstreams::Upstreams;
@@ -71,7 +71,7 @@ impl<'d> SimulatedStage<'d> {
         let listener =
             Arc::new(Listener { name, url: format!("{transport}://{local}"), loopback: true });
         let floor = Rc::new(floor);
-        let door = Door::new(Rc::clone(&floor), props.stop.clone());
+        let door = Door::new(Rc::clone(&floor));
         Self {
             props,
             floor,
@@ -138,6 +138,11 @@ impl Stage for SimulatedStage<'_> {
                 Box::pin(async move { connected })
             }
         }
+    }
+
+    fn load(&self) -> Task<Result<(), String>> {
+        let loading = door::load(Rc::clone(&self.floor), self.props.stop.clone());
+        Box::pin(async move { loading.await.map_err(|fault| fault.to_string()) })
     }
 
     fn reload(&self, file: &FileName) -> Task<Result<(), String>> {

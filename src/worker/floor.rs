@@ -89,20 +89,23 @@ impl Floor {
         drop(self.prepared.take());
     }
 
-    /// Builds the first generation, with everything that its `on_load` may use, and runs that.
+    /// Builds the first generation, and runs its `on_load`.
     ///
     /// # Errors
     /// What is wrong with the script.
     pub async fn load(setup: Setup) -> Result<Self, Box<Fault>> {
-        Self::load_in(setup, None, dialler).await
+        let floor = Self::build(setup, None, dialler)?;
+        floor.run_load().await?;
+        Ok(floor)
     }
 
-    /// As [`Floor::load`]; `world` stands in for the machine where it is simulated, and what
-    /// `dialler` makes opens the outgoing connections.
+    /// Builds the first generation, with everything that its `on_load` may use, which is yet to
+    /// run. `world` stands in for the machine where it is simulated, and what `dialler` makes opens
+    /// the outgoing connections.
     ///
     /// # Errors
     /// What is wrong with the script.
-    pub async fn load_in(
+    pub fn build(
         setup: Setup,
         world: Option<Rc<World>>,
         dialler: impl FnOnce(Maker) -> vm::Dialler,
@@ -122,7 +125,7 @@ impl Floor {
         let departing = Rc::clone(&service);
         spawn_local(async move { departing.departures.serve().await });
         spawn_local(hand_out(shared.hub.mailbox(index), site.clone()));
-        let floor = Self {
+        Ok(Self {
             service,
             site,
             shared,
@@ -132,10 +135,16 @@ impl Floor {
             outgoing,
             closing: CancellationToken::new(),
             prepared: Rc::default(),
-        };
-        let first = floor.service.handler.live();
-        floor.service.handler.load(&first, None).await?;
-        Ok(floor)
+        })
+    }
+
+    /// Runs the `on_load` of the first generation, waits included.
+    ///
+    /// # Errors
+    /// It failed.
+    pub async fn run_load(&self) -> Result<(), Box<Fault>> {
+        let first = self.service.handler.live();
+        self.service.handler.load(&first, None).await
     }
 
     /// Starts accepting.

@@ -107,6 +107,20 @@ fn nothing_of_the_rehearsal_touches_the_server() {
     assert_eq!(server.log_count("counted"), 2, "{}", server.log_text());
 }
 
+#[test]
+fn a_handler_that_waits_for_a_server_while_it_loads_passes() {
+    let script = "return { framing = \"line\", on_load = function()\n\
+                    local db = connect(\"tcp://127.0.0.1:1\")\n\
+                    if not db then return end\n\
+                    db:send(\"LOGIN\"); server.state.greeting = db:read()\n\
+                  end, on_message = function() return server.state.greeting or \"none\" end }\n";
+    let dialogue = "@upstream db tcp://127.0.0.1:1\ndb< LOGIN\ndb> WELCOME\n> x\n< WELCOME\n";
+    let server = gated(script, dialogue).start();
+    server.tcp().exchange(b"x\n", b"none\n");
+    server.save("handler.lua", &format!("-- anew\n{script}"));
+    server.wait_log("generation 2 is live");
+}
+
 /// A handler that never comes to rest, and dialogues that it would take minutes to fail.
 fn endless() -> Builder {
     let mut builder = Server::builder().script(ONE);

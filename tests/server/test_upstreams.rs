@@ -1,6 +1,6 @@
 //! Servers that a handler connects to, as dialogues play them for `scriptsock test`.
 
-use crate::test_command::{fails, passes, passes_cut};
+use crate::test_command::{Folder, fails, passes, passes_cut};
 
 /// Asks the server behind it for each line, over a new connection, and passes its answer on.
 fn asking(url: &str) -> String {
@@ -222,4 +222,83 @@ fn an_outgoing_connection_shows_its_addresses() {
         handler,
         "@upstream db tcp://192.0.2.1:9000\n> x\n<~ ^tcp 192.0.2.1:9000 127.0.0.1:5000\\d$\n",
     );
+}
+
+/// Logs in to the server behind it while it is loaded, and tells clients what that has said.
+const LOGIN: &str = "return { framing = 'line', on_load = function()\n\
+    local db = connect('tcp://127.0.0.1:5432'); db:send('LOGIN')\n\
+    server.state.greeting = db:read() end,\n\
+    on_message = function() return server.state.greeting end }";
+
+const DB: &str = "@upstream db tcp://127.0.0.1:5432\n";
+
+#[test]
+fn an_upstream_answers_what_is_read_while_the_handler_loads() {
+    passes_cut(LOGIN, &format!("{DB}db< LOGIN\ndb> WELCOME\n> x\n< WELCOME\n"));
+    passes_cut(
+        LOGIN,
+        &format!("{DB}db<< \"LOG\"\ndb< IN\ndb>> \"WEL\"\ndb> COME\n> x\n< WELCOME\n"),
+    );
+    // Time may pass, and what the handler did can be seen, as long as the upstream goes on.
+    let slow = LOGIN.replace("db:send('LOGIN')", "sleep(4); print('late'); db:send('LOGIN')");
+    passes(&slow, &format!("{DB}db< LOGIN\n= 5s\ndb> WELCOME\n> x\n< WELCOME\n"));
+    passes(&slow, &format!("{DB}= 1s\n!< log late\ndb< LOGIN\ndb> hi\n> x\n< hi\n"));
+    // Clients wait, however little time they have.
+    let rests = LOGIN.replace("db:read() end", "db:read(); sleep(3) end");
+    let impatient = format!("@timeout 1ms\n{DB}db< LOGIN\ndb> hi\n> x\n< hi\n");
+    passes(&rests, &impatient);
+    passes(&rests, &impatient.replace("> x", "= 1ms\n> x"));
+    passes(LOGIN, &format!("{DB}db< LOGIN\ndb>> \"bye\"\ndb!> close\n> x\n< bye\n"));
+    let two = "return { framing = 'line', on_load = function()\n\
+        local a, b = connect('tcp://127.0.0.1:1'), connect('udp://127.0.0.1:1')\n\
+        b:send('?'); server.state.all = a:read() .. b:read() end,\n\
+        on_message = function() return server.state.all end }";
+    passes(
+        two,
+        "@upstream a tcp://127.0.0.1:1\n@upstream b udp://127.0.0.1:1\nb< ?\nb> 2\na> 1\n> x\n< 12\n",
+    );
+}
+
+#[test]
+fn what_fails_while_the_handler_loads_is_told_with_its_cause() {
+    fails(LOGIN, &format!("{DB}db< HELO\ndb> hi\n"), &["t.dialogue:2: db< HELO", "LOGIN"]);
+    fails(LOGIN, &format!("{DB}db< LOGIN\ndb> hi\n> x\n"), &["no step expects it: \"hi"]);
+    let before = ["t.dialogue: before the first step", "on_load failed"];
+    let picky = LOGIN.replace("db:read() end", "db:read(); error('refused') end");
+    for steps in ["db> hi\n", "db> hi\ndb< MORE\n", "db> hi\n> x\n", "db> hi\n= 1s\n"] {
+        let dialogue = format!("{DB}db< LOGIN\n{steps}");
+        fails(&picky, &dialogue, &[before[0], before[1], "refused"]);
+    }
+    let ended = "it had not ended after 10 seconds";
+    fails(LOGIN, &format!("{DB}db< LOGIN\n> x\ndb> hi\n< hi\n"), &[before[0], before[1], ended]);
+    fails(LOGIN, &format!("{DB}db< LOGIN\n"), &[before[0], before[1], ended]);
+    let nobody = LOGIN.replace("local db = ", "error('no database'); local db = ");
+    fails(&nobody, &format!("{DB}db< LOGIN\n"), &[before[0], before[1], "no database"]);
+}
+
+#[test]
+fn an_upstream_answers_what_is_read_while_a_handler_is_replaced() {
+    let steps = "> a\n< old\n!> reload login.lua\ndb< LOGIN\ndb> WELCOME\n> b\n< WELCOME\n";
+    let old = "return { framing = 'line', on_message = function() return 'old' end }";
+    let folder = Folder::new().file("handler.lua", old).file("login.lua", LOGIN);
+    let folder = folder.file("t.dialogue", format!("{DB}{steps}"));
+    folder.test("t.dialogue --script handler.lua --splits").goes_well(&["ok    t.dialogue"]);
+    // The old one answers nobody meanwhile, and stays where the new one fails.
+    for (steps, parts) in [
+        (
+            "!> reload login.lua\n> b\ndb< LOGIN\ndb> hi\n",
+            ["t.dialogue:2: !> reload", "10 seconds"],
+        ),
+        ("!> reload login.lua\n", ["t.dialogue:2: !> reload", "10 seconds"]),
+        (
+            "!> reload login.lua\ndb< LOGIN\n!> reload handler.lua\n",
+            ["t.dialogue:2: ", "10 seconds"],
+        ),
+        ("!> reload login.lua\ndb< HELO\n", ["t.dialogue:3: db< HELO", "LOGIN"]),
+        ("!> reload no.lua\ndb< LOGIN\n", ["t.dialogue:2: !> reload", "no.lua"]),
+    ] {
+        let folder = Folder::new().file("handler.lua", old).file("login.lua", LOGIN);
+        let folder = folder.file("t.dialogue", format!("{DB}{steps}"));
+        folder.test("t.dialogue --script handler.lua").goes_wrong(&parts);
+    }
 }
