@@ -1,8 +1,9 @@
 //! Plays a dialogue: does what its clients and upstreams do, in order, and compares what they
 //! receive. Where they are, and what connects them to a server, is a [`Stage`]'s business.
 //!
-//! The handler is loaded, and replaced, while the play goes on. While a step waits, everything that arrives for anyone is taken in, so that nobody holds
-//! anybody up. What no step has taken at the end is a failure.
+//! The handler is loaded, and replaced, while the play goes on. While a step waits, everything that
+//! arrives for anyone is taken in, so that nobody holds anybody up. What no step has taken at the end
+//! is a failure.
 
 mod cuts;
 mod failure;

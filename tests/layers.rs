@@ -47,14 +47,16 @@ const LAYERS: [&str; 36] = [
 ];
 
 /// Libraries, and the modules that name each: one, but where each has a use of its own.
-const LIBRARIES: [(&str, &[&str]); 24] = [
+const LIBRARIES: [(&str, &[&str]); 25] = [
     ("mlua", &["vm"]),
     ("annotate_snippets", &["vm"]),
     ("notify", &["watch"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("tracing_subscriber", &["cli"]),
-    ("rustix", &["cli"]),
+    // `cli` steers terminals with it, `net` receives and sends.
+    ("rustix", &["cli", "net"]),
+    ("signal_hook", &["cli"]),
     ("unicode_segmentation", &["cli"]),
     ("unicode_width", &["cli"]),
     // `vm` gives it to scripts, `cli` prints results with it.
