@@ -32,6 +32,10 @@ const SHOWN: usize = 256;
 /// can hold more than a mebibyte of what was sent, in its queue and on its way.
 const MOST_CONNECTIONS: usize = 256;
 
+/// Connections that a handler makes in a run: more than there is CPU time for where each is put to
+/// use. A script that keeps those that are closed would have memory of ours, and not of its VM's.
+const MOST_MADE: usize = 100_000;
+
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Upstreams(Rc<Lobby>);
@@ -77,10 +81,15 @@ impl Upstreams {
     /// Resolves when the handler makes more connections than a run can hold; says so.
     pub(super) async fn flooded(&self) -> String {
         self.0.flood.notified().await;
-        format!(
-            "the handler has {MOST_CONNECTIONS} outgoing connections that are open or that no step \
-             has heard out, and makes another: does it connect again and again?"
-        )
+        let has = if self.0.made() < MOST_MADE {
+            format!(
+                "has {MOST_CONNECTIONS} outgoing connections that are open or that no step has \
+                 heard out"
+            )
+        } else {
+            format!("has made {MOST_MADE} outgoing connections")
+        };
+        format!("the handler {has}, and makes another: does it connect again and again?")
     }
 
     /// What opens the handler's connections.
@@ -143,6 +152,9 @@ impl Lobby {
     /// Whether one more connection can be held. Those that wait for a step and were closed without
     /// a word make room: there is nothing in them to expect.
     fn has_room(&self) -> bool {
+        if self.made() >= MOST_MADE {
+            return false;
+        }
         self.open.borrow_mut().retain(|conn| conn.upgrade().is_some_and(|conn| !conn.is_gone()));
         if self.held() < MOST_CONNECTIONS {
             return true;
@@ -151,6 +163,11 @@ impl Lobby {
             server.state.borrow_mut().arrived.retain(|far| !(far.is_closed() && far.is_empty()));
         }
         self.held() < MOST_CONNECTIONS
+    }
+
+    /// All connections so far.
+    fn made(&self) -> usize {
+        self.servers.values().map(|server| server.state.borrow().made).sum()
     }
 
     /// The connections that are open, and those that are closed and wait for a step.
