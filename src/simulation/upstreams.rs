@@ -32,9 +32,9 @@ const SHOWN: usize = 256;
 /// can hold more than a mebibyte of what was sent, in its queue and on its way.
 const MOST_CONNECTIONS: usize = 256;
 
-/// Connections that a handler makes in a run: more than there is CPU time for where each is put to
-/// use. A script that keeps those that are closed would have memory of ours, and not of its VM's.
-const MOST_MADE: usize = 100_000;
+/// Connections that a handler makes in a run: far more than a dialogue speaks on, too. A script that
+/// keeps those that are closed would have memory of ours, and not of its VM's.
+const MOST_MADE: usize = 10_000;
 
 /// See the module.
 #[derive(Clone)]

@@ -259,7 +259,7 @@ fn connections_that_are_closed_without_a_word_take_up_nothing() {
         finished.goes_wrong(&["at the end", "up got, and no step expects it: \"last\\n\""]);
     }
     // Not even where the script keeps them. There is an end to it nevertheless.
-    let why = "the handler has made 100000 outgoing connections, and makes another";
+    let why = "the handler has made 10000 outgoing connections, and makes another";
     for call in ["connect('tcp://127.0.0.1:1'):close()", "keep(connect('tcp://127.0.0.1:1'))"] {
         let handler = format!(
             "local kept = {{}}; local function keep(up) up:close(); kept[#kept + 1] = up end\n{}",
