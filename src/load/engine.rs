@@ -19,6 +19,7 @@ use super::plan::{Content, LARGEST_UDP, Plan};
 use super::player::Player;
 use super::report::{Ended, Glance, Report};
 use super::schedule::Schedule;
+use super::sending::Trains;
 use super::tally::Tally;
 use crate::frame::Framing;
 use crate::net::address::Address;
@@ -79,6 +80,7 @@ pub(super) struct Engine<'a> {
     /// What is read into, and what is written from.
     pub buffer: Box<[u8]>,
     pub piece: Vec<u8>,
+    pub trains: Trains,
     pub tally: Tally,
     begin: Instant,
     pub now: u64,
@@ -149,6 +151,10 @@ impl<'a> Engine<'a> {
             schedule: None,
             buffer: vec![0; READ].into(),
             piece: Vec::new(),
+            trains: match plan.server {
+                Address::Udp { .. } => Trains::Unknown,
+                _ => Trains::Impossible,
+            },
             begin: Instant::now(),
             now: 0,
             stage: Stage::Opening,

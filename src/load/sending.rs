@@ -1,20 +1,64 @@
 //! Which message leaves when, and by which connection.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
+use nix::errno::Errno;
 
 use super::engine::{Engine, Stage};
 use super::link::{Flight, Phase};
-use super::plan::Mode;
+use super::plan::{LARGEST_UDP, Mode};
+use crate::net::client::ClientSocket;
 
 /// Bytes of one write: more hardly saves time.
 const PIECE: usize = 256 * 1024;
 
 /// Writes to one connection before others have their turn.
 const MOST_WRITES: usize = 16;
+
+/// Datagrams that leave as one: a system call and a way through the kernel for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trains {
+    /// The system is still to be asked.
+    Unknown,
+    Possible,
+    Impossible,
+}
+
+impl Trains {
+    /// The most datagrams of one, as all systems take them.
+    const LONGEST: usize = 64;
+
+    /// How many datagrams of `length` bytes can leave as one.
+    fn longest(self, length: usize) -> usize {
+        if self == Self::Impossible { 1 } else { (LARGEST_UDP / length).clamp(1, Self::LONGEST) }
+    }
+
+    /// Sends datagrams of `length` bytes each. Where they cannot leave as one, the first does.
+    fn send(&mut self, socket: &ClientSocket, data: &[u8], length: usize) -> io::Result<usize> {
+        if *self == Self::Unknown {
+            *self = if socket.takes_trains() { Self::Possible } else { Self::Impossible };
+        }
+        let size = u16::try_from(length).unwrap_or(u16::MAX);
+        if *self == Self::Possible {
+            match socket.send_train(data, size) {
+                // A network on the way can refuse them, too.
+                Err(error) if refuses_trains(&error) => *self = Self::Impossible,
+                sent => return sent,
+            }
+        }
+        socket.send(&data[..length])
+    }
+}
+
+fn refuses_trains(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EINVAL | Errno::EIO | Errno::EMSGSIZE | Errno::EOPNOTSUPP)
+    )
+}
 
 impl Engine<'_> {
     /// A link has room for messages: it gets them now, or waits for those that are due.
@@ -95,15 +139,22 @@ impl Engine<'_> {
             };
             self.piece.clear();
             let message = self.exchange.message();
+            let length = message.wire_length();
+            let most = if self.is_datagram { self.trains.longest(length) } else { usize::MAX };
             let mut from = link.offset;
-            for flight in link.flights.range(link.flights.len() - link.unsent..) {
+            for flight in link.flights.range(link.flights.len() - link.unsent..).take(most) {
                 message.write(flight.number, from, PIECE - self.piece.len(), &mut self.piece);
                 from = 0;
-                if self.is_datagram || self.piece.len() >= PIECE {
+                if self.piece.len() >= PIECE {
                     break;
                 }
             }
-            match socket.send(&self.piece) {
+            let sent = if self.is_datagram && self.piece.len() > length {
+                self.trains.send(socket, &self.piece, length)
+            } else {
+                socket.send(&self.piece)
+            };
+            match sent {
                 Ok(count) => {
                     let whole = link.note_sent(count, message.wire_length());
                     self.tally.bytes_sent += count as u64;

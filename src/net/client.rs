@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, DirBuilder};
+#[cfg(target_os = "linux")]
+use std::io::IoSlice;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
@@ -13,6 +15,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use nix::errno::Errno;
+#[cfg(target_os = "linux")]
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, SockaddrStorage, sendmsg, sockopt::UdpGsoSegment,
+};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Endpoint;
@@ -208,6 +214,38 @@ impl ClientSocket {
     /// Those of the system; `WouldBlock` where there is no room.
     pub fn send(&self, data: &[u8]) -> io::Result<usize> {
         (&self.socket).write(data)
+    }
+
+    /// Whether the system knows of trains. One that does not would send a train as one datagram.
+    #[must_use]
+    pub fn takes_trains(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        let known = nix::sys::socket::setsockopt(&self.socket, UdpGsoSegment, &0).is_ok();
+        #[cfg(not(target_os = "linux"))]
+        let known = false;
+        known
+    }
+
+    /// Sends a train over UDP: datagrams of `size` bytes each, which go through the system as one.
+    /// For where [`ClientSocket::takes_trains`].
+    ///
+    /// # Errors
+    /// Those of the system, which may refuse it for good; `WouldBlock` where there is no room.
+    #[cfg(target_os = "linux")]
+    pub fn send_train(&self, data: &[u8], size: u16) -> io::Result<usize> {
+        let parts = [IoSlice::new(data)];
+        let control = [ControlMessage::UdpGsoSegments(&size)];
+        let (descriptor, flags) = (self.socket.as_raw_fd(), MsgFlags::empty());
+        Ok(sendmsg(descriptor, &parts, &control, flags, None::<&SockaddrStorage>)?)
+    }
+
+    /// Nobody else knows of them.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(target_os = "linux"))]
+    pub fn send_train(&self, _: &[u8], _: u16) -> io::Result<usize> {
+        Err(ErrorKind::Unsupported.into())
     }
 
     /// Ends the sending side of a stream.
