@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::tape::Recording;
 use crate::simulation::rerun::{Cue, Deed, Reply};
 use crate::text::Printable;
+use crate::transcript::Difference;
 
 /// Changes that are shown.
 const SHOWN: usize = 5;
 
-/// Bytes that are shown of a message and of a reply.
+/// Bytes that are shown of a message.
 const SHOWN_BYTES: usize = 80;
 
 /// See the module.
@@ -141,21 +142,26 @@ impl Display for Change {
             Some(bytes) => write!(out, "{peer}, message \"{:.SHOWN_BYTES$}\"", Printable(bytes))?,
             None => write!(out, "{peer}, as it connects")?,
         }
-        write!(out, "\n  before {}\n  now    {}", Shown(before), Shown(now))
+        let difference = Difference::between(&before.bytes, &now.bytes);
+        let before = Shown { reply: before, text: difference.expected() };
+        let now = Shown { reply: now, text: difference.got() };
+        write!(out, "\n  before {before}\n  now    {now}")
     }
 }
 
-/// A reply in a line.
-struct Shown<'a>(&'a Reply);
+/// A reply in a line, of which `text` is the part that differs from the other.
+struct Shown<'a> {
+    reply: &'a Reply,
+    text: &'a str,
+}
 
 impl Display for Shown<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        let Reply { bytes, ended } = self.0;
+        let Self { reply: Reply { bytes, ended }, text } = self;
         match (bytes.is_empty(), ended) {
-            (true, false) => return out.write_str("nothing"),
-            (true, true) => return out.write_str("the end of the connection"),
-            _ => write!(out, "\"{:.SHOWN_BYTES$}\"", Printable(bytes))?,
+            (_, false) => out.write_str(text),
+            (true, true) => out.write_str("the end of the connection"),
+            (false, true) => write!(out, "{text} and the end of the connection"),
         }
-        if *ended { out.write_str(" and the end of the connection") } else { Ok(()) }
     }
 }

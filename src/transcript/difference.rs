@@ -36,6 +36,12 @@ impl Difference {
         Self::of_bytes(expected, got, equal, equal == got.len())
     }
 
+    /// What was expected, around the first difference.
+    #[must_use]
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+
     /// What came, around the first difference.
     #[must_use]
     pub fn got(&self) -> &str {

@@ -189,3 +189,34 @@ fn a_message_in_several_reads_is_one() {
     assert!(!line.contains("left out"), "{line}");
     server.wait_log("now    \"400001\\n\"");
 }
+
+#[test]
+fn replies_are_shown_where_they_differ() {
+    let script = "return { framing = \"line\", on_message = function(m)\n\
+                    return string.rep(\"x\", 200) .. m\n\
+                  end }\n";
+    let server = shadowed(script, "10");
+    lines(&mut server.tcp(), &[("hello", &format!("{}hello", "x".repeat(200)))]);
+    server.save("handler.lua", &script.replace(".. m", ".. m:upper()"));
+    server.wait_log("shadow: 1 of 1 reply changes");
+    let before = server.wait_log("  before … \"xxx");
+    assert!(before.ends_with("xxhello\\n\""), "{before}");
+    let now = server.wait_log("  now    … \"xxx");
+    assert!(now.ends_with("xxHELLO\\n\""), "{now}");
+}
+
+#[test]
+fn an_end_that_is_new_is_shown_behind_a_long_reply() {
+    let script = "return { framing = \"line\", on_message = function(m, conn)\n\
+                    conn:send(string.rep(\"x\", 200))\n\
+                    return conn.state.none\n\
+                  end }\n";
+    let server = shadowed(script, "10");
+    lines(&mut server.tcp(), &[("hello", &"x".repeat(200))]);
+    server.save("handler.lua", &script.replace("conn.state.none", "conn:close()"));
+    server.wait_log("shadow: 1 of 1 reply changes");
+    let before = server.wait_log("  before … \"xxx");
+    assert!(before.ends_with("x\\n\""), "{before}");
+    let now = server.wait_log("  now    … \"xxx");
+    assert!(now.ends_with("x\\n\" and the end of the connection"), "{now}");
+}
