@@ -6,6 +6,7 @@
 //! the messages that are kept, on chance or on another server: then nothing can be said of it.
 
 mod compare;
+mod tap;
 mod tape;
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Which replies change, for a person to read.
 
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
@@ -45,14 +46,17 @@ impl Comparison {
         let mut known = Vec::new();
         let mut comparison = Self { replies: 0, changes: Vec::new(), unclear: 0, partial };
         let mut is_unclear = false;
+        let mut messages = Messages::default();
         for (index, cue) in recording.cues.iter().enumerate() {
             let (answer, before, now) =
                 (&recording.answers[index], &all_before[index], &now[index]);
             let message = match &cue.deed {
-                Deed::Send(bytes) => Some(Arc::clone(bytes)),
                 // A greeting is a reply, where there is one.
                 Deed::Open(_) if !before.bytes.is_empty() || !now.bytes.is_empty() => None,
-                _ => continue,
+                _ => match messages.take(cue) {
+                    Some(message) => Some(message),
+                    None => continue,
+                },
             };
             if !answer.continues {
                 // What an older generation has answered says something of that one alone.
@@ -76,6 +80,27 @@ impl Comparison {
             }
         }
         (comparison, known)
+    }
+}
+
+/// Messages that are not whole yet, by their connections.
+#[derive(Default)]
+struct Messages(HashMap<u64, Vec<u8>>);
+
+impl Messages {
+    /// The message that is whole with this cue.
+    fn take(&mut self, cue: &Cue) -> Option<Arc<[u8]>> {
+        let piece = if let Deed::Send(bytes) = &cue.deed { &bytes[..] } else { &[] };
+        let begun = self.0.remove(&cue.conn);
+        let mut bytes = begun.unwrap_or_default();
+        bytes.extend(piece);
+        if cue.ends_message {
+            return Some(bytes.into());
+        }
+        if !bytes.is_empty() {
+            self.0.insert(cue.conn, bytes);
+        }
+        None
     }
 }
 

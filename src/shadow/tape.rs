@@ -1,15 +1,10 @@
 //! The last messages, with the replies to them and what else their connections did.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::conn::Conn;
-use crate::frame::Progress;
-use crate::net::Listener;
 use crate::simulation::rerun::{Cue, Deed, Place};
-use crate::tap::{Audience, End, Tap};
 
 /// Bytes that are kept at most, of messages and replies.
 const MOST_BYTES: usize = 16 << 20;
@@ -47,20 +42,52 @@ struct Event {
     is_clear: Option<bool>,
 }
 
-enum What {
+pub(super) enum What {
     Opened {
         place: Arc<Place>,
         generation: u64,
     },
-    /// One read, message by message where the framing tells where each ends.
+    /// One read, cut where messages end.
     Received {
-        messages: Vec<Arc<[u8]>>,
-        whole: usize,
+        pieces: Vec<Piece>,
         generation: u64,
     },
     Sent(Vec<u8>),
-    PeerEnded,
+    /// Where no byte tells that a message has ended, this may.
+    PeerEnded {
+        ends_message: bool,
+        generation: u64,
+    },
     Gone,
+}
+
+/// Bytes of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) bytes: Arc<[u8]>,
+    /// With them it is whole.
+    pub(super) ends_message: bool,
+}
+
+impl What {
+    /// Messages that are whole with it.
+    fn messages(&self) -> usize {
+        match self {
+            Self::Received { pieces, .. } => {
+                pieces.iter().filter(|piece| piece.ends_message).count()
+            }
+            Self::PeerEnded { ends_message, .. } => usize::from(*ends_message),
+            Self::Opened { .. } | Self::Sent(_) | Self::Gone => 0,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Received { pieces, .. } => pieces.iter().map(|piece| piece.bytes.len()).sum(),
+            Self::Sent(bytes) => bytes.len(),
+            Self::Opened { .. } | Self::PeerEnded { .. } | Self::Gone => 0,
+        }
+    }
 }
 
 /// What can be answered anew.
@@ -102,7 +129,8 @@ impl Tape {
         self.reel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, conn: u64, what: What) {
+    /// It has happened to this connection, just now.
+    pub(super) fn note(&self, conn: u64, what: What) {
         let at = self.began.elapsed();
         let mut reel = self.reel();
         let number = reel.next;
@@ -149,34 +177,46 @@ impl Tape {
 impl Recording {
     /// `last` knows the cue that is answered, for each connection.
     fn take(&mut self, event: &Event, first: Duration, last: &mut HashMap<u64, usize>) {
+        let Event { conn, .. } = *event;
         let at = event.at.saturating_sub(first);
-        let index = self.cues.len();
-        let mut add = |deed, generation, continues| {
-            self.cues.push(Cue { conn: event.conn, at, deed });
+        self.partial -= event.what.messages();
+        let mut add = |deed, generation, ends_message| {
+            self.cues.push(Cue { conn, at, deed, ends_message });
             let (number, is_clear) = (event.number, event.is_clear);
             let answer = Answer { generation, event: number, is_clear, ..Answer::default() };
-            self.answers.push(Answer { continues, ..answer });
+            self.answers.push(answer);
+            self.answers.len() - 1
         };
         match &event.what {
             What::Sent(bytes) => {
-                if let Some(&index) = last.get(&event.conn) {
+                if let Some(&index) = last.get(&conn) {
                     self.answers[index].bytes.extend(bytes);
                 }
             }
             What::Opened { place, generation } => {
-                last.insert(event.conn, index);
-                add(Deed::Open(Arc::clone(place)), *generation, false);
+                last.insert(conn, add(Deed::Open(Arc::clone(place)), *generation, false));
             }
-            What::Received { messages, whole, generation } => {
-                last.insert(event.conn, index);
-                for (place, message) in messages.iter().enumerate() {
-                    add(Deed::Send(Arc::clone(message)), *generation, place > 0);
+            What::Received { pieces, generation } => {
+                let mut sent = Vec::new();
+                for Piece { bytes, ends_message } in pieces {
+                    let index = add(Deed::Send(Arc::clone(bytes)), *generation, *ends_message);
+                    sent.extend(ends_message.then_some(index));
                 }
-                self.partial -= whole;
+                if let [first, more @ ..] = &sent[..] {
+                    last.insert(conn, *first);
+                    for &index in more {
+                        self.answers[index].continues = true;
+                    }
+                }
             }
-            What::PeerEnded => add(Deed::End, 0, false),
+            What::PeerEnded { ends_message, generation } => {
+                let index = add(Deed::End, *generation, *ends_message);
+                if *ends_message {
+                    last.insert(conn, index);
+                }
+            }
             What::Gone => {
-                last.remove(&event.conn);
+                last.remove(&conn);
                 add(Deed::Leave, 0, false);
             }
         }
@@ -185,23 +225,19 @@ impl Recording {
 
 impl Reel {
     fn push(&mut self, event: Event) {
+        self.messages += event.what.messages();
+        self.bytes += event.what.bytes();
         match (&event.what, self.events.back_mut()) {
             (What::Sent(more), Some(Event { conn, what: What::Sent(bytes), .. }))
                 if *conn == event.conn =>
             {
-                self.bytes += more.len();
                 bytes.extend(more);
-                return;
             }
-            (What::Received { messages, whole, .. }, _) => {
-                self.messages += whole;
-                self.bytes += messages.iter().map(|bytes| bytes.len()).sum::<usize>();
+            _ => {
+                self.events.push_back(event);
+                self.next += 1;
             }
-            (What::Sent(bytes), _) => self.bytes += bytes.len(),
-            _ => {}
         }
-        self.events.push_back(event);
-        self.next += 1;
     }
 
     /// Drops the oldest until what is left is within the bounds.
@@ -209,88 +245,13 @@ impl Reel {
         let most_events = most * EVENTS_PER_MESSAGE + MOST_SILENT;
         while self.messages > most || self.bytes > MOST_BYTES || self.events.len() > most_events {
             let Some(event) = self.events.pop_front() else { return };
-            self.cut.insert(event.conn);
+            self.messages -= event.what.messages();
+            self.bytes -= event.what.bytes();
             match event.what {
-                What::Received { messages, whole, .. } => {
-                    self.messages -= whole;
-                    self.bytes -= messages.iter().map(|bytes| bytes.len()).sum::<usize>();
-                }
-                What::Sent(bytes) => self.bytes -= bytes.len(),
                 // Nothing of it is kept any more.
                 What::Gone => _ = self.cut.remove(&event.conn),
-                What::Opened { .. } | What::PeerEnded => {}
+                _ => _ = self.cut.insert(event.conn),
             }
         }
     }
-}
-
-impl Audience for Tape {
-    fn tap(self: Arc<Self>) -> Rc<dyn Tap> {
-        Rc::new(Recorder(self))
-    }
-}
-
-/// The tap of one worker.
-struct Recorder(Arc<Tape>);
-
-impl Tap for Recorder {
-    fn opened(&self, conn: &Conn) {
-        let place = Place {
-            transport: conn.transport,
-            peer: conn.peer.clone(),
-            local: conn.local.clone(),
-            listener: conn.listener.clone().unwrap_or_else(nowhere),
-        };
-        let generation = conn.generation();
-        self.0.note(conn.id, What::Opened { place: Arc::new(place), generation });
-    }
-
-    fn received(&self, conn: &Conn, bytes: &[u8]) {
-        let generation = conn.generation();
-        let (messages, whole) = messages(conn, bytes);
-        self.0.note(conn.id, What::Received { messages, whole, generation });
-    }
-
-    fn sent(&self, conn: &Conn, bytes: &[u8]) {
-        self.0.note(conn.id, What::Sent(bytes.to_vec()));
-    }
-
-    fn ended(&self, conn: &Conn, end: End) {
-        match end {
-            End::Peer => self.0.note(conn.id, What::PeerEnded),
-            End::Gone { .. } => self.0.note(conn.id, What::Gone),
-            End::Own | End::PeerReset => {}
-        }
-    }
-}
-
-/// The messages of one read, and how many of them end in it. Where a message began in the read
-/// before, or the script reads by another framing, they are cut elsewhere, which a stream does not
-/// mind.
-fn messages(conn: &Conn, bytes: &[u8]) -> (Vec<Arc<[u8]>>, usize) {
-    let framing = conn.framing();
-    // A function belongs to the script, and is not to be called for this.
-    if !conn.is_stream() || framing.is_raw() || framing.is_function() {
-        return (vec![bytes.into()], 1);
-    }
-    let mut messages = Vec::new();
-    let mut rest = bytes;
-    let decode = |rest: &[u8]| framing.decode(&mut Progress::default(), rest, false);
-    while let Ok(Some(decoded)) = decode(rest) {
-        if decoded.consumed == 0 {
-            break;
-        }
-        messages.push(rest[..decoded.consumed].into());
-        rest = &rest[decoded.consumed..];
-    }
-    let whole = messages.len();
-    if !rest.is_empty() {
-        messages.push(rest.into());
-    }
-    (messages, whole)
-}
-
-/// What was accepted has a listener, so this is for no connection.
-fn nowhere() -> Arc<Listener> {
-    Arc::new(Listener { name: None, url: String::new(), loopback: true })
 }

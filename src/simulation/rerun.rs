@@ -36,6 +36,8 @@ pub struct Cue {
     pub at: Duration,
     /// What.
     pub deed: Deed,
+    /// A message is whole with it: what is heard from here on is an answer to that.
+    pub ends_message: bool,
 }
 
 /// What a peer can do.
@@ -51,7 +53,7 @@ pub enum Deed {
     Leave,
 }
 
-/// What was answered to a cue, until the next one of its connection.
+/// What was answered to a cue, until the next one of its connection with which a message is whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reply {
     /// The bytes; of datagrams, one behind the other.
@@ -170,9 +172,11 @@ impl Crowd<'_> {
             return;
         }
         let Some(peer) = self.peers.get_mut(&cue.conn) else { return };
+        if cue.ends_message {
+            peer.cue = index;
+        }
         match &cue.deed {
             Deed::Send(bytes) => {
-                peer.cue = index;
                 peer.unsent.push_back(Arc::clone(bytes));
                 peer.send();
             }

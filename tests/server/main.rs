@@ -106,6 +106,7 @@ mod runaway_share;
 mod sandbox;
 mod scripts;
 mod shadow;
+mod shadow_pieces;
 mod shared;
 mod shared_limits;
 mod sockets;
