@@ -170,6 +170,21 @@ impl Far {
         self.line.borrow().to_far.pieces.is_empty()
     }
 
+    /// Resolves when the other side has taken everything that was sent and asks for more, or is
+    /// gone; where it is a socket for datagrams, when that has room.
+    pub fn poll_awaited(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(socket) = &self.socket {
+            return socket.poll_room(context);
+        }
+        let mut line = self.line.borrow_mut();
+        let is_asking = line.to_near.pieces.is_empty() && line.to_near.reader.is_some();
+        if line.near_is_gone || is_asking {
+            return Poll::Ready(());
+        }
+        line.to_near.await_room(context);
+        Poll::Pending
+    }
+
     /// Ends this sending side.
     pub fn end(&mut self) {
         self.line.borrow_mut().to_near.end(End::Eof);

@@ -112,7 +112,8 @@ fn answers_otherwise(recording: &Recording, index: usize, before: &[Reply]) -> b
     let again: Vec<&[u8]> =
         before[index..=index + more].iter().map(|reply| &reply.bytes[..]).collect();
     let again = again.concat();
-    let is_as_it_was = answer.bytes == again || answer.is_last && again.starts_with(&answer.bytes);
+    let is_as_it_was =
+        answer.bytes == again || answer.may_go_on && again.starts_with(&answer.bytes);
     !is_as_it_was
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::simulation::rerun::{Cue, Deed, Place};
+use crate::simulation::rerun::{Cue, Deed, PATIENCE, Place};
 
 /// Bytes that are kept at most, of messages and replies.
 const MOST_BYTES: usize = 16 << 20;
@@ -36,6 +36,7 @@ struct Event {
     /// Counts up, one an event.
     number: u64,
     conn: u64,
+    /// When it happened last, where it is several in one.
     at: Duration,
     what: What,
     /// Whether the generation that answered it answers the same from fresh state; none: not known.
@@ -115,7 +116,7 @@ pub(super) struct Answer {
     /// It was read with the message before; what was answered stands with the first of them.
     pub(super) continues: bool,
     /// More may have been on its way.
-    pub(super) is_last: bool,
+    pub(super) may_go_on: bool,
 }
 
 impl Tape {
@@ -163,62 +164,111 @@ impl Tape {
             messages: reel.messages,
             partial: reel.messages,
         };
-        let mut last = HashMap::new();
+        let mut threads = HashMap::new();
         for event in whole() {
-            recording.take(event, first, &mut last);
+            recording.take(event, first, &mut threads);
         }
-        for index in last.into_values() {
-            recording.answers[index].is_last = true;
-        }
+        recording.stay(self.began.elapsed().saturating_sub(first), threads);
         recording
     }
 }
 
+/// How far a conversation is.
+#[derive(Default)]
+struct Thread {
+    /// The cue that is answered.
+    answered: usize,
+    /// Something was said since the peer last did something.
+    has_heard: bool,
+    /// When anything last happened.
+    at: Duration,
+}
+
 impl Recording {
-    /// `last` knows the cue that is answered, for each connection.
-    fn take(&mut self, event: &Event, first: Duration, last: &mut HashMap<u64, usize>) {
-        let Event { conn, .. } = *event;
-        let at = event.at.saturating_sub(first);
+    /// `threads` are the conversations that are open.
+    fn take(&mut self, event: &Event, first: Duration, threads: &mut HashMap<u64, Thread>) {
         self.partial -= event.what.messages();
-        let mut add = |deed, generation, ends_message| {
-            self.cues.push(Cue { conn, at, deed, ends_message });
-            let (number, is_clear) = (event.number, event.is_clear);
-            let answer = Answer { generation, event: number, is_clear, ..Answer::default() };
-            self.answers.push(answer);
-            self.answers.len() - 1
-        };
+        if let What::Opened { .. } = event.what {
+            threads.insert(event.conn, Thread::default());
+        }
+        // All others follow that one.
+        let Some(thread) = threads.get_mut(&event.conn) else { return };
+        thread.at = event.at.saturating_sub(first);
         match &event.what {
             What::Sent(bytes) => {
-                if let Some(&index) = last.get(&conn) {
-                    self.answers[index].bytes.extend(bytes);
-                }
+                self.answers[thread.answered].bytes.extend(bytes);
+                thread.has_heard = true;
             }
             What::Opened { place, generation } => {
-                last.insert(conn, add(Deed::Open(Arc::clone(place)), *generation, false));
+                let deed = Deed::Open(Arc::clone(place));
+                thread.answered = self.add(event, thread, deed, *generation, false);
             }
             What::Received { pieces, generation } => {
-                let mut sent = Vec::new();
-                for Piece { bytes, ends_message } in pieces {
-                    let index = add(Deed::Send(Arc::clone(bytes)), *generation, *ends_message);
-                    sent.extend(ends_message.then_some(index));
-                }
-                if let [first, more @ ..] = &sent[..] {
-                    last.insert(conn, *first);
-                    for &index in more {
-                        self.answers[index].continues = true;
-                    }
-                }
+                self.add_pieces(event, thread, pieces, *generation);
             }
             What::PeerEnded { ends_message, generation } => {
-                let index = add(Deed::End, *generation, *ends_message);
+                let index = self.add(event, thread, Deed::End, *generation, *ends_message);
                 if *ends_message {
-                    last.insert(conn, index);
+                    thread.answered = index;
                 }
             }
             What::Gone => {
-                last.remove(&conn);
-                add(Deed::Leave, 0, false);
+                self.add(event, thread, Deed::Leave, 0, false);
+                threads.remove(&event.conn);
             }
+        }
+    }
+
+    /// Adds what one read gave.
+    fn add_pieces(
+        &mut self,
+        event: &Event,
+        thread: &mut Thread,
+        pieces: &[Piece],
+        generation: u64,
+    ) {
+        let mut continues = false;
+        for Piece { bytes, ends_message } in pieces {
+            let deed = Deed::Send(Arc::clone(bytes));
+            let index = self.add(event, thread, deed, generation, *ends_message);
+            self.answers[index].continues = continues && *ends_message;
+            if *ends_message && !continues {
+                thread.answered = index;
+                continues = true;
+            }
+        }
+    }
+
+    /// Adds a cue; gives its index.
+    fn add(
+        &mut self,
+        event: &Event,
+        thread: &mut Thread,
+        deed: Deed,
+        generation: u64,
+        ends_message: bool,
+    ) -> usize {
+        let Event { conn, number, is_clear, .. } = *event;
+        let is_after_answer = std::mem::take(&mut thread.has_heard);
+        self.cues.push(Cue { conn, at: thread.at, deed, ends_message, is_after_answer });
+        self.answers.push(Answer { generation, event: number, is_clear, ..Answer::default() });
+        self.cues.len() - 1
+    }
+
+    /// Conversations that are open go on until now: what was not said until then was not to come.
+    /// Of one in which something has just happened it cannot be known.
+    fn stay(&mut self, now: Duration, threads: HashMap<u64, Thread>) {
+        for (conn, thread) in threads {
+            let patient = thread.at + PATIENCE;
+            self.answers[thread.answered].may_go_on = now < patient;
+            self.cues.push(Cue {
+                conn,
+                at: now.max(patient),
+                deed: Deed::Rest,
+                ends_message: false,
+                is_after_answer: false,
+            });
+            self.answers.push(Answer::default());
         }
     }
 }
@@ -228,10 +278,11 @@ impl Reel {
         self.messages += event.what.messages();
         self.bytes += event.what.bytes();
         match (&event.what, self.events.back_mut()) {
-            (What::Sent(more), Some(Event { conn, what: What::Sent(bytes), .. }))
+            (What::Sent(more), Some(Event { conn, at, what: What::Sent(bytes), .. }))
                 if *conn == event.conn =>
             {
                 bytes.extend(more);
+                *at = event.at;
             }
             _ => {
                 self.events.push_back(event);

@@ -1,13 +1,15 @@
 //! Has a script answer what was once sent to a server, from fresh state and at the same distances
-//! in time. What was answered then is not known here.
+//! in time; but whoever had an answer before it went on waits for one again. What was answered then
+//! is not known here.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod agenda;
+mod crowd;
+
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 pub use super::door::Place;
@@ -17,15 +19,16 @@ use super::idle::Idle;
 use super::stage::Seen;
 use super::upstreams::Upstreams;
 use super::{LONGEST_RUN, SEED, in_a_runtime, setup};
-use crate::net::memory::{Arrival, Far};
 use crate::script::Bundle;
 use crate::settings::Settings;
 use crate::vm::WatchdogHandle;
 use crate::worker::Floor;
 use crate::world::World;
+use crowd::Crowd;
 
-/// Bytes that a run may answer: a script that floods its peers has no end of them.
-const MOST_ANSWERED: usize = 64 << 20;
+/// How long an answer is waited for that does not come: longer than a person would, and shorter
+/// than most limits of silence.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Something that a peer did.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub struct Cue {
     pub deed: Deed,
     /// A message is whole with it: what is heard from here on is an answer to that.
     pub ends_message: bool,
+    /// The peer had heard something since what it did before, and waits for that again.
+    pub is_after_answer: bool,
 }
 
 /// What a peer can do.
@@ -51,6 +56,8 @@ pub enum Deed {
     End,
     /// It is gone.
     Leave,
+    /// It stays, and what it hears from here on counts for nothing.
+    Rest,
 }
 
 /// What was answered to a cue, until the next one of its connection with which a message is whole.
@@ -102,127 +109,6 @@ impl Rerun<'_> {
         let floor = Floor::build(setup, Some(Rc::clone(&world)), upstreams.dialler());
         let floor = Rc::new(floor.map_err(|fault| fault.summary())?);
         load(Rc::clone(&floor), stop).await.map_err(|fault| fault.summary())?;
-        let replies = vec![Reply::default(); self.cues.len()];
-        let door = Door::new(floor);
-        let mut crowd = Crowd { door, idle, peers: HashMap::new(), replies, answered: 0 };
-        for (index, cue) in self.cues.iter().enumerate() {
-            let wait = cue.at.saturating_sub(world.elapsed());
-            if !wait.is_zero() {
-                sleep(wait).await;
-                crowd.listen().await?;
-            }
-            crowd.act(index, cue);
-            crowd.listen().await?;
-        }
-        Ok(crowd.replies)
-    }
-}
-
-/// The peers and their server.
-struct Crowd<'a> {
-    door: Door,
-    idle: &'a Idle,
-    peers: HashMap<u64, Peer>,
-    replies: Vec<Reply>,
-    /// Bytes in `replies`.
-    answered: usize,
-}
-
-/// A peer, and the cue that what it receives is an answer to.
-struct Peer {
-    far: Far,
-    cue: usize,
-    /// What the server has no room for yet.
-    unsent: VecDeque<Arc<[u8]>>,
-    /// It has ended its sending side, so that an end of the server's is no news.
-    has_ended: bool,
-    is_over: bool,
-}
-
-impl Peer {
-    fn new(far: Far, cue: usize) -> Self {
-        Self { far, cue, unsent: VecDeque::new(), has_ended: false, is_over: false }
-    }
-
-    /// Sends what there is room for; says whether there was any.
-    fn send(&mut self) -> bool {
-        let mut has_sent = false;
-        while let Some(piece) = self.unsent.front() {
-            let mut context = Context::from_waker(Waker::noop());
-            if self.far.poll_send(&mut context, piece).is_pending() {
-                return has_sent;
-            }
-            // It was taken once; where it is not any more, there is no reply.
-            self.unsent.pop_front();
-            has_sent = true;
-        }
-        if self.has_ended && has_sent {
-            self.far.end();
-        }
-        has_sent
-    }
-}
-
-impl Crowd<'_> {
-    fn act(&mut self, index: usize, cue: &Cue) {
-        if let Deed::Open(place) = &cue.deed {
-            if let Some(far) = self.door.open(place) {
-                self.peers.insert(cue.conn, Peer::new(far, index));
-            }
-            return;
-        }
-        let Some(peer) = self.peers.get_mut(&cue.conn) else { return };
-        if cue.ends_message {
-            peer.cue = index;
-        }
-        match &cue.deed {
-            Deed::Send(bytes) => {
-                peer.unsent.push_back(Arc::clone(bytes));
-                peer.send();
-            }
-            Deed::End => {
-                peer.has_ended = true;
-                if peer.unsent.is_empty() {
-                    peer.far.end();
-                }
-            }
-            Deed::Leave => drop(self.peers.remove(&cue.conn)),
-            Deed::Open(_) => {}
-        }
-    }
-
-    /// Lets everything come to rest, and takes in what the peers receive.
-    async fn listen(&mut self) -> Result<(), String> {
-        loop {
-            self.idle.rest().await;
-            let mut context = Context::from_waker(Waker::noop());
-            let mut has_heard = false;
-            for peer in self.peers.values_mut().filter(|peer| !peer.is_over) {
-                has_heard |= peer.send();
-                let reply = &mut self.replies[peer.cue];
-                while let Poll::Ready(arrival) = peer.far.poll_receive(&mut context) {
-                    match arrival {
-                        Arrival::Piece(piece) => {
-                            has_heard = true;
-                            self.answered += piece.len();
-                            reply.bytes.extend(piece);
-                            if self.answered > MOST_ANSWERED {
-                                let limit = MOST_ANSWERED >> 20;
-                                return Err(format!("the answers are over {limit} MiB"));
-                            }
-                        }
-                        Arrival::Eof | Arrival::Reset => {
-                            reply.ended = !peer.has_ended;
-                            peer.is_over = true;
-                            break;
-                        }
-                    }
-                }
-            }
-            // Whoever waited for room goes on.
-            if !has_heard {
-                return Ok(());
-            }
-        }
+        Crowd::new(Door::new(floor), idle, world, self.cues).play().await
     }
 }

@@ -107,6 +107,7 @@ mod sandbox;
 mod scripts;
 mod shadow;
 mod shadow_pieces;
+mod shadow_time;
 mod shared;
 mod shared_limits;
 mod sockets;

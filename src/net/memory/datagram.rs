@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::ReadBuf;
 
@@ -102,12 +102,18 @@ impl Options for MemoryDatagrams {
 }
 
 impl Entrance {
-    pub(super) fn poll_send(&self, context: &Context<'_>, datagram: &[u8]) -> Poll<io::Result<()>> {
+    pub(super) fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
         let mut socket = self.socket.borrow_mut();
         if socket.arrived.len() >= MOST {
             socket.writers.push(context.waker().clone());
             return Poll::Pending;
         }
+        Poll::Ready(())
+    }
+
+    pub(super) fn poll_send(&self, context: &Context<'_>, datagram: &[u8]) -> Poll<io::Result<()>> {
+        ready!(self.poll_room(context));
+        let mut socket = self.socket.borrow_mut();
         socket.arrived.push_back((self.from.clone(), datagram.to_vec()));
         wake(&mut socket.reader);
         Poll::Ready(Ok(()))

@@ -62,6 +62,8 @@ impl AsyncRead for MemoryStream {
                 Some(End::Reset) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
                 None => {
                     way.await_arrival(context);
+                    // The other end may wait for just that.
+                    wake(&mut way.writer);
                     Poll::Pending
                 }
             };
