@@ -141,21 +141,25 @@ impl ConnectOptions {
     }
 
     async fn talk(&self) -> anyhow::Result<Exit> {
-        let limit = self.timeout.unwrap_or(CONNECT_LIMIT);
-        let opened = Link::open(&self.url, limit).await;
-        let link = opened.map_err(|error| anyhow!(self.advice(&error, limit)))?;
-        let manner = self.manner();
         if io::stdin().is_terminal() {
-            return talk::talk(&link, &manner).await;
+            return talk::talk(&self.open().await?, &self.manner()).await;
         }
+        // Before anybody is connected, so that none of them is lost.
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let piped = async { piped::pipe(&self.open().await?, &self.manner()).await };
         tokio::select! {
-            ended = piped::pipe(&link, &manner) => ended,
+            ended = piped => ended,
             // Not the system's way, which would leave the file of a Unix datagram socket.
             _ = interrupt.recv() => Ok(Exit::Failed),
             _ = terminate.recv() => Ok(Exit::Failed),
         }
+    }
+
+    async fn open(&self) -> anyhow::Result<Link> {
+        let limit = self.timeout.unwrap_or(CONNECT_LIMIT);
+        let opened = Link::open(&self.url, limit).await;
+        opened.map_err(|error| anyhow!(self.advice(&error, limit)))
     }
 
     fn manner(&self) -> Manner {

@@ -114,6 +114,7 @@ fn a_peer_is_a_connection_with_a_state_of_its_own() {
     first.exchange(b"a", b"a 3");
     for peer in [&first, &second] {
         let opened = format!("new {}", peer.local_addr());
+        server.wait_log(&opened);
         assert_eq!(server.log_count(&opened), 1, "{opened}");
     }
 }
