@@ -31,6 +31,7 @@ fn over_max_conns_peers_wait_for_a_place() {
     second.expect_eof();
     fourth.expect(b"FOURTH");
     third.exchange(b"third again", b"THIRD AGAIN");
+    server.wait_log(" WARN ");
     assert_eq!(server.log_count(" WARN "), 1, "it warns once");
 }
 

@@ -306,5 +306,6 @@ fn an_outgoing_connection_calls_no_callbacks() {
     up.half_close();
     client.expect(b"done");
     up.expect_eof();
+    server.wait_log("callback");
     assert_eq!(server.log_count("callback"), 1, "{}", server.log_text());
 }
