@@ -25,6 +25,8 @@ use receive::Receiver;
 use room::{Room, watch};
 use send::Sender;
 
+pub(super) use send::knows_trains;
+
 /// See the module.
 pub struct Udp {
     socket: AsyncFd<Rc<UdpSocket>>,

@@ -31,24 +31,25 @@ impl<S: Stage> Play<'_, S> {
         if early.is_some() {
             return early;
         }
-        let mut settled = self.stage.settle();
-        poll_fn(|context| {
-            self.take_in(context);
-            if let Poll::Ready(value) = ready(self, context) {
-                return Poll::Ready(Some(value));
-            }
-            settled.as_mut().poll(context).map(|()| None)
-        })
-        .await
+        let settled = self.stage.settle();
+        self.wait_until(settled, ready).await
     }
 
     /// Waits until `ready` is or the time is over.
     pub(super) async fn wait<T>(
         &mut self,
         limit: Duration,
+        ready: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        self.wait_until(sleep(limit), ready).await
+    }
+
+    async fn wait_until<T>(
+        &mut self,
+        over: impl Future<Output = ()>,
         mut ready: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Option<T> {
-        let mut over = pin!(sleep(limit));
+        let mut over = pin!(over);
         poll_fn(|context| {
             self.take_in(context);
             if let Poll::Ready(value) = ready(self, context) {

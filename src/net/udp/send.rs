@@ -2,6 +2,7 @@
 //! elsewhere.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 
 /// What one socket sends with.
 pub(super) struct Sender {
@@ -26,6 +27,19 @@ impl Sender {
     }
 }
 
+/// Whether the system knows of trains: datagrams of one size for one peer, which pass through it as
+/// one. A system that does not would send a train as one datagram.
+#[cfg(target_os = "linux")]
+pub(in crate::net) fn knows_trains(socket: &impl AsFd) -> bool {
+    use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
+    setsockopt(socket, UdpGsoSegment, &0).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(in crate::net) fn knows_trains(_: &impl AsFd) -> bool {
+    false
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io::{self, IoSlice};
@@ -36,14 +50,11 @@ mod linux {
 
     use nix::errno::Errno;
     use nix::libc;
-    use nix::sys::socket::sockopt::UdpGsoSegment;
-    use nix::sys::socket::{
-        ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg, setsockopt,
-    };
+    use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 
     use super::super::super::Endpoint;
     use super::super::super::datagram::Datagram;
-    use super::Sender;
+    use super::{Sender, knows_trains};
 
     /// Datagrams of one system call.
     const BATCH: usize = 32;
@@ -65,8 +76,7 @@ mod linux {
 
     impl Headers {
         pub(super) fn new(socket: &UdpSocket, local: SocketAddr, wildcard: bool) -> Self {
-            // A system that does not know of trains would send them as one datagram each.
-            let has_trains = setsockopt(socket, UdpGsoSegment, &0).is_ok();
+            let has_trains = knows_trains(socket);
             let is_ipv4 = local.is_ipv4();
             // Exactly what the control messages take: the system refuses room that is left over.
             let (batch, train) = match (wildcard, is_ipv4) {
