@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::task::{spawn_local, yield_now};
 use tokio_util::task::TaskTracker;
@@ -23,15 +22,12 @@ use crate::net::datagram::{Datagram, DatagramSocket};
 use crate::net::{Listener, Transport};
 use crate::service::Service;
 use crate::tap::Tap;
+use crate::turn::Pace;
 use clock::Clock;
 use peers::Table;
 
 /// Batches that one wake-up handles before others get their turn.
 const BATCHES_PER_TURN: usize = 2;
-
-/// A turn that took longer than this ends with the datagram at hand, so that slow calls for many
-/// peers hold others up by one call and not by a batch of them.
-const LONGEST_TURN: Duration = Duration::from_millis(1);
 
 /// Which socket it is, and what it shares with others.
 pub struct Site {
@@ -94,7 +90,10 @@ fn poll_turn<H: Handler + 'static>(
     clock: &mut Clock,
     context: &mut Context<'_>,
 ) -> Poll<Turn> {
-    let begin = clock.advance();
+    clock.advance();
+    let look = &table.service.last_look;
+    // Slow calls for many peers hold others up by a few of them and not by a batch.
+    let mut pace = Pace::begin(look);
     for _ in 0..BATCHES_PER_TURN {
         // What is noted from here on was not looked at yet.
         table.outgoing.take_missed();
@@ -111,13 +110,11 @@ fn poll_turn<H: Handler + 'static>(
             return flush(table, socket, context).map(|()| Turn::Done);
         }
         clock.end_silent(table, context);
+        let mut is_long = false;
         let received = socket.poll_receive(context, |peer, local, data| {
             table.receive(clock, peer, local, data);
-            if clock.advance() - begin < LONGEST_TURN {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            is_long = pace.is_over(look);
+            if is_long { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         match received {
             Poll::Ready(Ok(())) => {}
@@ -126,7 +123,7 @@ fn poll_turn<H: Handler + 'static>(
             Poll::Pending => return Poll::Pending,
         }
         table.service.departures.see_off_late();
-        if clock.now() - begin >= LONGEST_TURN {
+        if is_long {
             // What the calls have sent does not wait for the others.
             let _ = flush(table, socket, context);
             return Poll::Ready(Turn::Long);

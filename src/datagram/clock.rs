@@ -30,15 +30,14 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// What time it was when this last asked, which it does after each datagram.
+    /// What time it was when the turn began.
     pub(super) fn now(&self) -> Instant {
         self.now
     }
 
-    /// Asks for the time.
-    pub(super) fn advance(&mut self) -> Instant {
+    /// Asks for the time, as each turn does when it begins.
+    pub(super) fn advance(&mut self) {
         self.now = Instant::now();
-        self.now
     }
 
     /// Adds a peer that just spoke.
