@@ -4,6 +4,7 @@
 //! it is bytes of a stream. Knows no socket and no Lua.
 
 mod ahead;
+mod buffers;
 mod identity;
 mod inbox;
 mod input;

@@ -3,7 +3,8 @@
 
 use std::rc::Rc;
 
-use super::outbox::{Buffers, HIGH_WATER, Outbox, SendError, StreamQueue};
+use super::buffers::Buffers;
+use super::outbox::{HIGH_WATER, Outbox, SendError, StreamQueue};
 use super::{Conn, Phase};
 use crate::frame::Framing;
 
