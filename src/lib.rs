@@ -56,7 +56,7 @@
 //! [`session`] knows no socket type and no Lua, [`frame`] neither tokio nor Lua, [`load`] neither of
 //! them nor clap. A third-party library is named in one module: mlua in `vm`, notify in `watch`,
 //! clap in `cli`; `serde_json` in `vm` and in `cli`, rustix in `net` and in `cli`. `unsafe` is in
-//! `vm/raw.rs`, `vm/raw/` and `vm/budget.rs` alone.
+//! `vm/raw.rs`, `vm/raw/`, `vm/budget.rs` and `cli/footprint.rs` alone.
 //!
 //! What a script can use is described in [`mod@reference`], as data and as a document. What a
 //! client says to a server and what it expects stands in a file that [`mod@transcript`] reads.

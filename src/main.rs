@@ -11,7 +11,7 @@ use tokio::runtime;
 use scriptsock::cli::failure::fail;
 use scriptsock::cli::log::{self, Format};
 use scriptsock::cli::serve::ServeOptions;
-use scriptsock::cli::{Cli, Command, Exit, signals};
+use scriptsock::cli::{Cli, Command, Exit, footprint, signals};
 use scriptsock::net::bind::{Bound, bind};
 use scriptsock::net::{Listener, descriptors};
 use scriptsock::recorder::{self, Place, Recorder, Writer};
@@ -66,8 +66,7 @@ fn bind_and_run(settings: Settings) -> anyhow::Result<Exit> {
         let control = Control::default();
         signals::follow(&control)?;
         signals::reload_on_hangup(&control)?;
-        let ended =
-            server::run(settings, sockets, source, recorder, control, print_ready_lines).await;
+        let ended = server::run(settings, sockets, source, recorder, control, announce).await;
         let all_written = match writer {
             Some(writer) => writer.finish().await.map(drop),
             None => Ok(()),
@@ -87,7 +86,8 @@ fn start_recording(file: PathBuf) -> anyhow::Result<(Recorder, Writer)> {
 }
 
 /// One line a listener, once all of them accept.
-fn print_ready_lines(listeners: &[Arc<Listener>]) -> io::Result<()> {
+fn announce(listeners: &[Arc<Listener>]) -> io::Result<()> {
+    footprint::let_go_of_code();
     let mut out = io::stdout().lock();
     for listener in listeners {
         writeln!(out, "{listener}")?;

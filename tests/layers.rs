@@ -78,7 +78,8 @@ const LIBRARIES: [(&str, &[&str]); 25] = [
 ];
 
 /// The files that may hold `unsafe`.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 7] = [
+    "cli/footprint.rs",
     "vm/budget.rs",
     "vm/raw.rs",
     "vm/raw/case.rs",

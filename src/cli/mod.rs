@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod connect;
 pub mod failure;
+pub mod footprint;
 pub mod init;
 pub mod log;
 mod output;

@@ -47,7 +47,9 @@ mod tests {
     fn buffers_that_come_back_are_used_again() {
         let buffers = Buffers::default();
         let given: Vec<_> = (1..=Buffers::COUNT).map(Vec::<u8>::with_capacity).collect();
-        given.into_iter().for_each(|buffer| buffers.give(buffer));
+        for buffer in given {
+            buffers.give(buffer);
+        }
         let taken = (0..Buffers::COUNT).filter(|_| buffers.take().capacity() > 0);
         assert_eq!(taken.count(), Buffers::COUNT);
         assert_eq!(buffers.take().capacity(), 0);

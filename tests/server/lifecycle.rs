@@ -167,6 +167,27 @@ fn drain(signal: &str) {
     server.assert_no_log("drain ended by its deadline");
 }
 
+/// Size and resident part of the program's own code, in KiB.
+#[cfg(target_os = "linux")]
+fn code_kib(server: &Server) -> [u64; 2] {
+    let mappings = std::fs::read_to_string(format!("/proc/{}/smaps", server.pid())).unwrap();
+    let (_, code) = mappings.split_once(" r-xp ").expect("code comes first of what runs");
+    assert!(code.lines().next().unwrap().ends_with("/scriptsock"), "{code}");
+    ["Size:", "Rss:"].map(|name| {
+        let line = code.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn code_that_only_the_start_needs_is_let_go_of() {
+    let server = Server::builder().start();
+    let [size, resident] = code_kib(&server);
+    assert!(resident < size / 3 * 2, "{resident} of {size} KiB");
+    server.tcp().exchange(b"hello", b"HELLO");
+}
+
 #[test]
 fn an_idle_server_stops_at_once() {
     let mut server = Server::builder().start();
