@@ -51,12 +51,15 @@ impl Stream for TcpStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.poll_read_ready(context))?;
             let room = buffer.initialize_unfilled();
             let length = room.len();
             let receive = || Ok(recv(&*self, room, RecvFlags::empty())?.1);
+            // Most often a task is here because there is something: what it costs to be woken by
+            // the next is paid only where nothing is left.
             match self.try_io(Interest::READABLE, receive) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(self.poll_read_ready(context))?;
+                }
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(count) => {
                     if 0 < count && count < length {
