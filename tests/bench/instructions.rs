@@ -44,10 +44,18 @@ struct Work {
     begin: fn(&Server) -> Step,
 }
 
-const WORKS: [Work; 4] = [
+const WORKS: [Work; 5] = [
     Work {
         name: "tcp",
         options: &[],
+        messages: 1,
+        runs: [200, 1200],
+        begin: |server| ask(server, 32, 1),
+    },
+    // A second worker is to cost the first one's messages nothing.
+    Work {
+        name: "workers",
+        options: &["--workers", "2"],
         messages: 1,
         runs: [200, 1200],
         begin: |server| ask(server, 32, 1),
