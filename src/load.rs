@@ -37,6 +37,7 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 
 pub use exchange::{Expect, Wrong};
+pub use message::stamps;
 pub use plan::{Content, LARGEST_UDP, Mode, Plan};
 pub use player::{Broken, ends_connection};
 pub use report::{Ended, Glance, Report, mib, per_second};

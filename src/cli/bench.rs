@@ -44,7 +44,7 @@ const EXAMPLES: &str = "\
 Examples:
   scriptsock bench 7890                            64 connections, one message at a time, 10 s
   scriptsock bench 7890 --depth 16 -d 30s          16 messages in flight on each connection
-  scriptsock bench 7890 --rate 5000                5000 messages a second, whatever comes back
+  scriptsock bench 7890 --rate 5000                5000 messages a second, each timed from when it was due
   scriptsock bench udp://127.0.0.1:7890 --depth 8  lost datagrams are counted
   scriptsock bench 7890 --mode idle -c 10000 -d 1m
   scriptsock bench 7890 --dialogue login.dialogue  several steps, each answer checked
@@ -77,8 +77,9 @@ pub struct BenchOptions {
     #[arg(long, value_name = "N", default_value = "1", value_parser = depth, help_heading = LOAD)]
     depth: usize,
 
-    /// Send so many messages a second in all, whether or not the server keeps up; latency counts
-    /// from the time a message was due [default: as soon as the answer before it is there]
+    /// Send so many messages a second in all, as far as --connections and --depth leave room;
+    /// latency counts from the time a message was due [default: as soon as the answer before it is
+    /// there]
     #[arg(long, value_name = "N", value_parser = settings::parse_count, help_heading = LOAD)]
     rate: Option<usize>,
 
@@ -103,8 +104,8 @@ pub struct BenchOptions {
     #[arg(long, value_name = "SIZE", value_parser = settings::parse_size, help_heading = MESSAGES)]
     size: Option<usize>,
 
-    /// Send this text; \n \r \t \0 \\ \xHH are bytes, and {stamp} becomes a number of eight
-    /// letters, by which the answers to different messages are told apart
+    /// Send this text; \n \r \t \0 \\ \xHH are bytes, and {stamp}, which may be there once,
+    /// becomes a number of eight letters, by which the answers to different messages are told apart
     #[arg(long, value_name = "TEXT", value_parser = unescaped, allow_hyphen_values = true, help_heading = MESSAGES)]
     message: Option<Bytes>,
 
@@ -113,8 +114,8 @@ pub struct BenchOptions {
     message_file: Option<PathBuf>,
 
     /// How answers are told apart: raw (as long as the message), line, crlf, delimiter:TEXT,
-    /// length:TYPE, fixed:N or netstring; it also goes around what is sent [default: line where
-    /// the message ends with a newline, else raw]
+    /// length:TYPE, fixed:N or netstring; it also goes around what is sent, but for datagrams
+    /// [default: line where the message ends with a newline, else raw]
     #[arg(short, long, value_name = "SPEC", value_parser = Spec::parse, help_heading = MESSAGES)]
     framing: Option<Spec>,
 
@@ -236,10 +237,10 @@ impl BenchOptions {
             let text = read(path).map_err(|problem| {
                 UsageError::new(format!("--message-file '{}': {problem}", path.display()))
             })?;
-            return Ok(Content::Text(text));
+            return stamped_once("--message-file", text);
         }
         if let Some(text) = &self.message {
-            return Ok(Content::Text(text.clone()));
+            return stamped_once("--message", text.clone());
         }
         let default = if self.mode == Mode::Bulk { BULK_SIZE } else { SIZE };
         match self.size.unwrap_or(default) {
@@ -249,6 +250,14 @@ impl BenchOptions {
             size => Ok(Content::Letters(size)),
         }
     }
+}
+
+/// A message in which `option` asks for one stamp at most.
+fn stamped_once(option: &str, text: Vec<u8>) -> Result<Content, UsageError> {
+    if load::stamps(&text) > 1 {
+        return Err(UsageError::new(format!("{option}: {{stamp}} may be in a message once")));
+    }
+    Ok(Content::Text(text))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

@@ -5,10 +5,14 @@ use std::time::Duration;
 use super::engine::{Engine, MILLISECOND, Stage, cpu_time};
 use super::exchange::Expect;
 use super::report::{Ended, Glance, Report};
+use super::schedule::Schedule;
 use super::tally::Failures;
 
 /// How often glances are given.
 const GLANCE: u64 = 500 * MILLISECOND;
+
+/// Waits of messages that never left which are recorded one by one; of more, each stands for some.
+const MOST_WAITS: u64 = 1_000_000;
 
 impl Engine<'_> {
     /// Shows how it goes, now and then.
@@ -39,12 +43,16 @@ impl Engine<'_> {
     }
 
     /// The result.
-    pub(super) fn report(self, ended: Ended) -> Report {
+    pub(super) fn report(mut self, ended: Ended) -> Report {
         let measured = self.is_measuring;
         let in_time = self.now.min(self.ends_at);
         let end = match ended {
             // The wait for a last answer that never came does not count.
-            Ended::InOrder if self.plan.count.is_some() && self.now < self.ends_at => {
+            Ended::InOrder
+                if self.plan.count.is_some()
+                    && self.now < self.ends_at
+                    && self.tally.answered > 0 =>
+            {
                 self.last_answer
             }
             Ended::InOrder => in_time.max(self.last_answer),
@@ -53,6 +61,7 @@ impl Engine<'_> {
         let elapsed = if measured { end.saturating_sub(self.measure_from) } else { 0 };
         let due = self.schedule.filter(|_| measured).map(|schedule| {
             let end = schedule.due_before(in_time).min(self.last_number);
+            self.record_waits(schedule, end, in_time);
             end.saturating_sub(self.first_number)
         });
         let mut report = Report {
@@ -90,5 +99,17 @@ impl Engine<'_> {
         };
         report.take(self.tally);
         report
+    }
+    /// Messages before `end` that never left have waited until `now`, at least: without them a
+    /// server that stands still at the end would look as fast as before.
+    fn record_waits(&mut self, schedule: Schedule, end: u64, now: u64) {
+        let begin = self.issued.max(self.first_number);
+        let each = (end.saturating_sub(begin) / MOST_WAITS).max(1);
+        let mut number = begin;
+        while number < end {
+            let count = each.min(end - number);
+            self.tally.wait(schedule.due(number), now, count);
+            number += count;
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use super::engine::{Engine, Stage};
 use super::link::Phase;
+use super::opening::PAUSE;
 use super::plan::Mode;
 use super::player::{Broken, Need};
 use super::tally::Failure;
@@ -154,7 +155,7 @@ impl Engine<'_> {
         self.tally.first_broken.get_or_insert(broken);
         self.drop_round(index);
         if self.stage == Stage::Running {
-            self.pause(index);
+            self.pause(index, PAUSE);
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Link {
     pub since: u64,
     /// When something was heard of the server.
     pub heard: u64,
+    /// The server has sent something over this connection.
+    pub spoke: bool,
     /// When it is to try again.
     pub retry_at: u64,
     /// The oldest is the first. Those that have not left are at the end.
@@ -61,6 +63,8 @@ pub(super) struct Link {
     pub awaits_room: bool,
     /// Numbers of datagrams that were given up, as far as stamps show them.
     pub given_up: VecDeque<u64>,
+    /// Not all of them are known any more.
+    pub forgot: bool,
 }
 
 impl Link {
@@ -70,6 +74,7 @@ impl Link {
             phase: Phase::Closed,
             since: 0,
             heard: 0,
+            spoke: false,
             retry_at: 0,
             flights: VecDeque::new(),
             unsent: 0,
@@ -81,12 +86,14 @@ impl Link {
             queued: 0,
             awaits_room: false,
             given_up: VecDeque::new(),
+            forgot: false,
         }
     }
 
     /// Forgets the connection; what is in flight stays.
     pub(super) fn disconnect(&mut self) {
         self.socket = None;
+        self.spoke = false;
         self.offset = 0;
         self.taken = 0;
         self.rest = Vec::new();
@@ -108,13 +115,12 @@ impl Link {
         whole
     }
 
-    /// Drops the messages of which nothing has left; says how many.
-    pub(super) fn withdraw(&mut self) -> usize {
+    /// Takes back the messages of which nothing has left.
+    pub(super) fn withdraw(&mut self) -> VecDeque<Flight> {
         let begun = usize::from(self.offset > 0);
         let count = self.unsent.saturating_sub(begun);
-        self.flights.truncate(self.flights.len() - count);
         self.unsent -= count;
-        count
+        self.flights.split_off(self.flights.len() - count)
     }
 }
 
@@ -155,10 +161,10 @@ mod tests {
         let mut link = link(4);
         link.note_sent(40, 32);
         assert!(!link.oldest_is_unsent());
-        assert_eq!(link.withdraw(), 2);
+        assert_eq!(link.withdraw().len(), 2);
         assert_eq!((link.flights.len(), link.unsent, link.offset), (2, 1, 8));
         link.note_sent(24, 32);
-        assert_eq!(link.withdraw(), 0);
+        assert_eq!(link.withdraw().len(), 0);
         assert_eq!((link.flights.len(), link.unsent), (2, 0));
     }
 

@@ -9,6 +9,12 @@ use crate::frame::{Decoded, Framing, Message as Decoding, Progress, TooLong};
 /// What a message may be told to hold in place of its stamp.
 const PLACEHOLDER: &[u8] = b"{stamp}";
 
+/// How often a text asks for a stamp.
+#[must_use]
+pub fn stamps(text: &[u8]) -> usize {
+    memchr::memmem::find_iter(text, PLACEHOLDER).count()
+}
+
 /// Letters of a stamp, where there is room: four bits each.
 pub(super) const LETTERS: usize = 8;
 
@@ -33,7 +39,7 @@ impl Message {
         Self::framed(&payload, 0..length.min(LETTERS), framing, datagram)
     }
 
-    /// These bytes; the first `{stamp}` in them becomes one. A terminator that they end with
+    /// These bytes; the one `{stamp}` in them, if there is one, becomes one. A terminator that they end with
     /// already is not put behind them again.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use super::tally::Failure;
 use crate::net::dial::DialError;
 
 /// How long a failed connection is left alone: a server that is down is not to be hammered.
-const PAUSE: u64 = 100 * MILLISECOND;
+pub(super) const PAUSE: u64 = 100 * MILLISECOND;
 
 /// How long a full backlog is left alone: the system does not tell when there is room.
 const BACKLOG_PAUSE: u64 = MILLISECOND;
@@ -97,14 +97,20 @@ impl Engine<'_> {
     /// The connection has failed, and with it all that it had in flight.
     pub(super) fn fail(&mut self, index: usize, failure: Failure, words: impl FnOnce() -> String) {
         self.tally.failures.add(failure, words);
+        // With a dialogue the messages are its rounds, and this one has begun.
+        if self.plan.dialogue.is_none() {
+            self.withdraw(index);
+        }
         let link = &mut self.links[index];
+        let served = link.spoke && matches!(failure, Failure::Closed | Failure::Reset);
         self.tally.unanswered += link.flights.len() as u64;
         self.outstanding -= link.flights.len();
         link.flights.clear();
         link.unsent = 0;
         self.close(index);
         if self.stage == Stage::Running && self.plan.mode != Mode::Idle {
-            self.pause(index);
+            // A server that has closed after some answers takes the next one at once.
+            self.pause(index, if served { 0 } else { PAUSE });
         }
     }
 
@@ -125,10 +131,10 @@ impl Engine<'_> {
         self.fail(index, Failure::Closed, || "closed by the server".to_owned());
     }
 
-    /// Has a link try again after it was left alone for a while.
-    pub(super) fn pause(&mut self, index: usize) {
+    /// Has a link try again after it was left alone for `pause` nanoseconds.
+    pub(super) fn pause(&mut self, index: usize, pause: u64) {
         self.set_phase(index, Phase::Pausing);
-        self.retry(index, PAUSE);
+        self.retry(index, pause);
     }
 
     pub(super) fn retry(&mut self, index: usize, pause: u64) {

@@ -13,8 +13,9 @@ use crate::text::Printable;
 /// Reads from one connection before others have their turn.
 const MOST_READS: usize = 16;
 
-/// Datagrams that were given up and are known still, beside as many as can be in flight twice.
-const KNOWN: usize = 16;
+/// Datagrams that were given up and are known still, beside as many as can be in flight twice. An
+/// answer to what is not known any more is taken for a late one.
+const KNOWN: usize = 1024;
 
 /// Whether the connection is to be read on.
 type Flow = ControlFlow<()>;
@@ -49,6 +50,7 @@ impl Engine<'_> {
             };
             self.read_clock();
             self.links[index].heard = self.now;
+            self.links[index].spoke = true;
             self.tally.bytes_received += count as u64;
             let bytes = &buffer[..count];
             if self.is_datagram {
@@ -189,7 +191,12 @@ impl Engine<'_> {
     /// The server sends what nobody has asked for: what belongs to what is not known any more.
     pub(super) fn unasked(&mut self, index: usize, bytes: &[u8]) -> Flow {
         self.fail(index, Failure::Unasked, || {
-            format!("the server sent more than was asked for: \"{:.64}\"", Printable(bytes))
+            let more = "the server sent more than was asked for";
+            if bytes.is_empty() {
+                more.to_owned()
+            } else {
+                format!("{more}: \"{:.64}\"", Printable(bytes))
+            }
         });
         Flow::Break(())
     }
@@ -235,7 +242,7 @@ impl Engine<'_> {
             Some(number) => given_up.iter().position(|known| *known == number),
             None => (!given_up.is_empty()).then_some(0),
         };
-        if place.and_then(|place| given_up.remove(place)).is_some() {
+        if place.and_then(|place| given_up.remove(place)).is_some() || self.links[index].forgot {
             self.tally.late += 1;
             return;
         }
@@ -260,6 +267,7 @@ impl Engine<'_> {
             link.given_up.push_back(visible);
             if link.given_up.len() > 2 * self.window + KNOWN {
                 link.given_up.pop_front();
+                link.forgot = true;
             }
             self.outstanding -= 1;
             self.tally.lost += u64::from(flight.number >= self.first_number);

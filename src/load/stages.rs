@@ -3,6 +3,7 @@
 
 use super::engine::{Engine, Glanced, MILLISECOND, Stage, cpu_time, nanoseconds};
 use super::link::Phase;
+use super::opening::PAUSE;
 use super::plan::Mode;
 use super::report::Ended;
 use super::schedule::Schedule;
@@ -92,7 +93,7 @@ impl Engine<'_> {
         }
         for index in 0..self.links.len() {
             match self.links[index].phase {
-                Phase::Closed if self.plan.mode == Mode::Exchange => self.pause(index),
+                Phase::Closed if self.plan.mode == Mode::Exchange => self.pause(index, PAUSE),
                 Phase::Closed if self.plan.mode != Mode::Churn => {}
                 _ => self.offer(index),
             }
@@ -134,6 +135,8 @@ impl Engine<'_> {
         } else {
             self.open == 0 && self.opening == 0 && failures.total() > 0
         };
+        // Their time is so short that a server could hardly be started anew in it.
+        let patience = if self.is_datagram { patience.saturating_mul(PATIENCE) } else { patience };
         is_down && self.now.saturating_sub(since) > patience
     }
 
@@ -146,20 +149,19 @@ impl Engine<'_> {
         self.stage = Stage::Draining(self.now.saturating_add(patience));
         let by_time = self.now >= self.ends_at;
         if self.plan.mode == Mode::Bulk && by_time {
-            self.withdraw();
+            (0..self.links.len()).for_each(|index| self.withdraw(index));
         }
         if self.plan.one_way() && by_time || self.plan.mode == Mode::Idle {
             self.stage = Stage::Over(Ended::InOrder);
         }
     }
 
-    /// Takes back what waits to be sent.
-    fn withdraw(&mut self) {
-        for link in &mut self.links {
-            let withdrawn = link.withdraw();
-            self.outstanding -= withdrawn;
-            self.tally.sent = self.tally.sent.saturating_sub(withdrawn as u64);
-        }
+    /// Takes back what waits to be sent on a link.
+    pub(super) fn withdraw(&mut self, index: usize) {
+        let withdrawn = self.links[index].withdraw();
+        let counted = withdrawn.iter().filter(|flight| flight.number >= self.first_number).count();
+        self.outstanding -= withdrawn.len();
+        self.tally.sent = self.tally.sent.saturating_sub(counted as u64);
     }
 
     fn fail_those_in_flight(&mut self) {

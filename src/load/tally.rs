@@ -131,7 +131,7 @@ impl Failures {
 /// All that is counted.
 #[derive(Debug, Clone)]
 pub struct Tally {
-    /// From the time a message was due to its whole answer.
+    /// From the time a message was due to its whole answer, or where it never left to the end.
     pub latency: Histogram<u64>,
     /// From the call to the open connection.
     pub connect: Histogram<u64>,
@@ -206,6 +206,11 @@ impl Tally {
     pub fn answer(&mut self, due: u64, now: u64) {
         self.answered += 1;
         self.latency.saturating_record(now.saturating_sub(due));
+    }
+
+    /// So many messages that were due at `due` or shortly after and still had not left at `now`.
+    pub fn wait(&mut self, due: u64, now: u64, count: u64) {
+        self.latency.saturating_record_n(now.saturating_sub(due), count);
     }
 }
 

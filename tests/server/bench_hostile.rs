@@ -15,7 +15,7 @@ use crate::bench_command::{bench, json};
 use crate::support::idle_address;
 
 /// A TCP server that gives each connection to `handle`. It ends with the test program.
-fn serve(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+pub fn serve(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let handle = Arc::new(handle);
@@ -29,7 +29,7 @@ fn serve(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
 }
 
 /// A TCP server that answers each message of 32 bytes with what `answer` makes of it.
-fn answer_with(answer: impl Fn(usize, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
+pub fn answer_with(answer: impl Fn(usize, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
     serve(move |mut stream| {
         let mut message = [0; 32];
         let mut number = 0;
@@ -64,7 +64,7 @@ fn answer_datagrams(
 
 /// Runs a load that has to fail; the result.
 #[track_caller]
-fn failing(arguments: &str) -> Value {
+pub fn failing(arguments: &str) -> Value {
     let (status, result) = json(arguments);
     assert_eq!(status, 1, "{arguments}: {result}");
     assert_eq!(result["ok"], false, "{result}");
@@ -72,7 +72,7 @@ fn failing(arguments: &str) -> Value {
 }
 
 #[track_caller]
-fn count(result: &Value, name: &str) -> u64 {
+pub fn count(result: &Value, name: &str) -> u64 {
     result[name].as_u64().unwrap_or_else(|| panic!("no {name} in {result}"))
 }
 

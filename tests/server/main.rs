@@ -9,6 +9,7 @@
 mod asset;
 mod backpressure;
 mod bad_input;
+mod bench_accounts;
 mod bench_command;
 mod bench_dialogue;
 mod bench_hostile;

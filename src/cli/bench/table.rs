@@ -96,7 +96,7 @@ impl Table {
             let unsent = match report.unsent {
                 0 => "all of them left".to_owned(),
                 unsent => format!(
-                    "{} never left: the server, or this program, does not keep up",
+                    "{} never left, as all connections awaited answers: -c and --depth allow more",
                     grouped(unsent)
                 ),
             };
