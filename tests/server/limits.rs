@@ -95,7 +95,11 @@ fn a_reply_that_no_one_takes_ends_after_the_send_timeout() {
         on_message = function(msg) return if msg == "big" then big else msg:upper() end,
         on_close = function(conn, reason) log.info("gone " .. conn.peer .. " by " .. reason) end,
       }"#;
-    let server = Server::builder().script(script).args(["--send-timeout", "300ms"]).start();
+    // To make so large a string takes more than half of the usual budget on an ordinary machine.
+    let server = Server::builder()
+        .script(script)
+        .args(["--send-timeout", "300ms", "--budget", "10s"])
+        .start();
     let mut witness = server.tcp();
     witness.exchange(b"before", b"BEFORE");
     let mut deaf = server.tcp();
