@@ -75,8 +75,8 @@ fn a_server_that_closes_after_some_answers_is_asked_again_at_once() {
         }
     });
     let result = failing(&format!("{server} -c 1 -n 2000"));
-    // Where the next message was on its way already, it is a reset.
-    assert!(count(&result, "errors_total") >= 190, "{result}");
+    // Ten messages of each connection are answered; one more may have been on its way already.
+    assert!(count(&result, "errors_total") >= 2000 / 11 - 1, "{result}");
     // With a pause of 100 ms behind each it would be twenty seconds.
     assert!(result["elapsed_seconds"].as_f64().unwrap() < 10.0, "{result}");
 }
